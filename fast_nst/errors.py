@@ -1,0 +1,16 @@
+"""The one kind of error a user can cause."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user gave is wrong: one line that says what, where and what to do.
+
+    The command line prints the message without a traceback and exits with code 2.
+    """
+
+
+def one_line(error: BaseException | str) -> str:
+    """The first sentence-like line of an error, so that any library's message fits on one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines) if lines else type(error).__name__

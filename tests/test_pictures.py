@@ -1,0 +1,286 @@
+"""What a picture file may hold, and what must come out of it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, features
+
+from fast_nst.errors import UserError
+from fast_nst.pictures import (
+    Picture,
+    UnreadablePicture,
+    UnsuitableFormat,
+    decode_picture,
+    encode_picture,
+    find_pictures,
+)
+
+ROOT = Path(__file__).parents[1]
+AVIF = pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF"))
+ORIENTATION, MAKE, DESCRIPTION = 0x0112, 0x010F, 0x010E
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def smooth(height: int = 40, width: int = 60) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    channels = (255 * x / width, 255 * y / height, 255 - 255 * x / width)
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+# --- decoding ------------------------------------------------------------------------------------
+
+
+def test_lossless_file_comes_back_exactly(tmp_path: Path) -> None:
+    encode_picture(tmp_path / "a.png", noise(7, 5))
+    assert np.array_equal(decode_picture(tmp_path / "a.png").pixels, noise(7, 5))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_orientation_is_applied_once_and_forgotten(orientation: int, kind: str) -> None:
+    upright = Image.fromarray(smooth())
+    undo = {6: 8, 8: 6}.get(orientation, orientation)  # each other turn is its own inverse
+    turns = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # orientation -> Image.Transpose
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(turns[undo]))
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[MAKE] = orientation, "Camera"
+    options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
+    picture = decode_picture(saved(stored, kind, exif=exif, **options))
+    assert picture.pixels.shape == (40, 60, 3)
+    assert np.abs(picture.pixels.astype(int) - smooth()).max() < 40
+    kept = Image.Exif()
+    assert picture.exif is not None
+    kept.load(picture.exif)
+    assert kept[MAKE] == "Camera"
+    assert ORIENTATION not in kept
+
+
+def test_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (4, 3), color) for color in ("red", "blue")]
+    for kind in ("GIF", "WEBP"):
+        data = saved(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+        assert decode_picture(data).pixels[0, 0].tolist() == pytest.approx([255, 0, 0], abs=2)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_broken_exif_does_not_cost_the_picture() -> None:
+    data = saved(Image.fromarray(smooth()), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
+    assert np.array_equal(decode_picture(data).pixels, smooth())
+
+
+def test_decoding_leaves_the_callers_image_alone() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    image = Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "JPEG", exif=exif)))
+    decode_picture(image)
+    assert image.getexif()[ORIENTATION] == 6
+    assert image.size == (60, 40)
+
+
+def test_exif_thumbnail_of_the_original_is_not_carried_over() -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    exif.get_ifd(0x8769)[0xA002] = 9999  # the original's width
+    picture = decode_picture(saved(Image.fromarray(smooth()), "JPEG", exif=exif))
+    kept = Image.Exif()
+    kept.load(picture.exif or b"")
+    assert 0xA002 not in kept.get_ifd(0x8769)
+    assert kept.get_ifd(1) == {}
+
+
+# --- unreadable ----------------------------------------------------------------------------------
+
+
+def reason(source: Path | bytes, **options: int) -> str:
+    with pytest.raises(UnreadablePicture) as caught:
+        decode_picture(source, **options)
+    assert "\n" not in str(caught.value)
+    if isinstance(source, Path):
+        assert str(source) in str(caught.value)
+    return caught.value.reason
+
+
+def test_what_is_no_picture_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("hello, I am no picture at all")
+    assert "no such file" in reason(tmp_path / "missing.jpg")
+    assert "folder" in reason(tmp_path)
+    assert "empty" in reason(tmp_path / "empty.jpg")
+    assert "not a picture" in reason(tmp_path / "text.jpg")
+    assert "regular" in reason(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_truncated_file_is_refused_not_half_grey(kind: str) -> None:
+    data = saved(Image.fromarray(noise(64, 64)), kind)
+    for part in (0.05, 0.3, 0.7, 0.9):
+        assert reason(data[: int(len(data) * part)])
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"]))
+@settings(max_examples=150, deadline=None)
+def test_random_bytes_never_raise_another_error(tail: bytes, head: bytes) -> None:
+    with suppress(UnreadablePicture):
+        assert isinstance(decode_picture(head + tail), Picture)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own remarks on what it repaired
+@given(st.data(), st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "GIF"]))
+@settings(max_examples=150, deadline=None)
+def test_flipped_bytes_never_raise_another_error(data: st.DataObject, kind: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[DESCRIPTION] = 3, "words"
+    raw = bytearray(saved(Image.fromarray(smooth(16, 16)), kind, exif=exif))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(UnreadablePicture):
+        assert isinstance(decode_picture(bytes(raw)), Picture)
+
+
+def test_decompression_bomb_names_the_flag_and_can_be_allowed(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(saved(Image.new("1", (20_000, 20_000))))
+    assert "--max-pixels" in reason(bomb)
+    small = saved(Image.new("1", (20, 20)))
+    assert "--max-pixels" in reason(small, max_pixels=399)
+    assert decode_picture(small, max_pixels=400).pixels.shape == (20, 20, 3)
+
+
+def test_max_pixels_can_go_above_pillows_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    data = saved(Image.new("RGB", (20, 20)))
+    assert "limit of 200" in reason(data)
+    assert decode_picture(data, max_pixels=1000).pixels.shape == (20, 20, 3)
+
+
+def test_error_survives_the_way_out_of_a_worker_process() -> None:
+    copy = pickle.loads(pickle.dumps(UnreadablePicture("a.jpg", "empty")))
+    assert (str(copy), copy.reason) == ("a.jpg: empty", "empty")
+
+
+# --- encoding ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "JPG", AVIF])
+def test_every_format_comes_back_close(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    encode_picture(path, smooth())
+    assert np.abs(decode_picture(path).pixels.astype(int) - smooth()).mean() < 3
+    if suffix != "bmp":
+        with Image.open(path) as image:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+            assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", AVIF])
+def test_exif_is_kept_where_the_format_carries_it(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    encode_picture(tmp_path / f"a.{suffix}", smooth(), exif=exif.tobytes())
+    with Image.open(tmp_path / f"a.{suffix}") as image:
+        assert image.getexif()[MAKE] == "Camera"
+
+
+def test_tiffs_own_layout_tags_do_not_get_into_a_jpeg(tmp_path: Path) -> None:
+    picture = decode_picture(saved(Image.fromarray(smooth()), "TIFF", description="words"))
+    encode_picture(tmp_path / "a.jpg", picture.pixels, exif=picture.exif)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert dict(image.getexif()) == {DESCRIPTION: "words"}
+
+
+def test_exif_too_long_for_jpeg_does_not_stop_the_write(tmp_path: Path) -> None:
+    encode_picture(tmp_path / "a.jpg", smooth(), exif=b"Exif\0\0" + b"x" * 70_000)
+    assert decode_picture(tmp_path / "a.jpg").exif is None
+
+
+def test_quality_95_does_not_halve_the_color_resolution(tmp_path: Path) -> None:
+    encode_picture(tmp_path / "a.jpg", smooth())
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert {layer[1:3] for layer in image.layer} == {(1, 1)}  # sampling factors
+
+
+def test_same_pixels_give_the_same_file(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from fast_nst.pictures import encode_picture;"
+        "encode_picture(sys.argv[1], np.zeros((4, 4, 3), np.uint8))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], cwd=ROOT, check=True)
+    encode_picture(tmp_path / "b.png", np.zeros((4, 4, 3), np.uint8))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_format_that_cannot_hold_the_picture_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UnsuitableFormat, match="20000x1"):
+        encode_picture(tmp_path / "a.webp", np.zeros((1, 20_000, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_place_is_one_line_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere.*No such file") as caught:
+        encode_picture(tmp_path / "nowhere" / "a.png", smooth())
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="choose one of"):
+        encode_picture(tmp_path / "a.xyz", smooth())
+
+
+def test_wrong_pixels_are_a_type_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="float64"):
+        encode_picture(tmp_path / "a.png", smooth() / 255.0)
+
+
+def test_full_disk_keeps_the_old_file_and_leaves_no_rubbish(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    encode_picture(target, smooth())
+    before = target.read_bytes()
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from fast_nst.errors import UserError\n"
+        "from fast_nst.pictures import encode_picture\n"
+        "pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))\n"
+        "try: encode_picture(sys.argv[1], pixels)\n"
+        "except UserError as error: sys.exit(str(error))\n"
+    )
+    command = [sys.executable, "-c", code, str(target)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr == f"cannot write {target}: File too large\n"
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 5000
+
+
+# --- finding -------------------------------------------------------------------------------------
+
+
+def test_pictures_are_found_below_sorted_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "sub/c.webp", ".d.png", ".git/e.png", "notes.txt", "f.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert found == ["a.png", "b.JPG", "f.heic", "sub/c.webp"]
+
+
+def test_missing_folder_is_an_error_not_an_empty_list(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        find_pictures(tmp_path / "nowhere")

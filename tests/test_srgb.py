@@ -1,0 +1,141 @@
+"""Every mode, alpha, bit depth and color profile a picture may come in."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from fast_nst.pictures import decode_picture
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def smooth(height: int = 40, width: int = 60) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    channels = (255 * x / width, 255 * y / height, 255 - 255 * x / width)
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["1", "L", "LA", "P", "PA", "RGB"]))
+@settings(max_examples=60, deadline=None)
+def test_every_mode_and_size_gives_uint8_rgb_of_that_size(h: int, w: int, mode: str) -> None:
+    image = Image.fromarray(noise(h, w)).convert("P" if mode == "PA" else mode).convert(mode)
+    pixels = decode_picture(image).pixels
+    assert pixels.shape == (h, w, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "F", "I"])
+def test_unusual_modes_are_not_refused(mode: str) -> None:
+    source = Image.fromarray(smooth()).convert("RGB")
+    if mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(source, ImageCms.createProfile("sRGB"), lab, outputMode=mode)
+    else:
+        image = source.convert("RGBA").convert(mode) if mode == "RGBa" else source.convert(mode)
+    pixels = decode_picture(image).pixels
+    if mode in ("F", "I"):
+        assert pixels.shape == (40, 60, 3)
+    else:
+        assert np.abs(pixels.astype(int) - smooth()).mean() < 5
+
+
+def test_transparent_pixels_are_white_not_black() -> None:
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0, 0] = (255, 0, 0, 255)
+    rgba[0, 1] = (0, 0, 0, 128)
+    pixels = decode_picture(saved(Image.fromarray(rgba, "RGBA"))).pixels
+    assert pixels[1, 1].tolist() == [255, 255, 255]
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    assert pixels[0, 1].tolist() == [127, 127, 127]
+
+
+def test_transparent_palette_entry_is_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putdata([0, 1])
+    pixels = decode_picture(saved(image, transparency=0)).pixels
+    assert pixels.tolist() == [[[255, 255, 255], [40, 50, 60]]]
+
+
+def test_grey_with_alpha_is_composed_over_white() -> None:
+    image = Image.fromarray(np.array([[[100, 255], [100, 0]]], np.uint8), "LA")
+    assert decode_picture(saved(image)).pixels[0, :, 0].tolist() == [100, 255]
+
+
+def test_16_bit_grey_is_scaled_not_clipped() -> None:
+    values = np.array([[0, 257 * 100, 257 * 200, 65535]], np.uint16)
+    for data in (saved(Image.fromarray(values)), saved(Image.fromarray(values), "TIFF")):
+        assert decode_picture(data).pixels[0, :, 1].tolist() == [0, 100, 200, 255]
+
+
+def test_big_endian_16_bit_tiff_is_scaled() -> None:
+    image = Image.frombytes("I;16B", (2, 1), np.array([257 * 3, 65535], ">u2").tobytes())
+    assert decode_picture(image).pixels[0, :, 0].tolist() == [3, 255]
+
+
+def test_32_bit_grey_beyond_16_bits_keeps_its_extremes() -> None:
+    image = Image.fromarray(np.array([[-1000, 0, 100_000]], np.int32))
+    assert decode_picture(saved(image, "TIFF")).pixels[0, :, 0].tolist() == [0, 3, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 100.0, 255.0], [0, 100, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([np.nan, 0.25, np.inf], [0, 64, 255]),
+        ([np.nan, np.nan, np.nan], [0, 0, 0]),
+        ([1e30, 1e30, 1e30], [0, 0, 0]),
+    ],
+)
+def test_float_grey_is_scaled_by_its_range(values: list[float], expected: list[int]) -> None:
+    image = Image.fromarray(np.array([values], np.float32))
+    assert decode_picture(image).pixels[0, :, 0].tolist() == expected
+
+
+def test_wide_gamut_profile_is_converted_to_srgb() -> None:
+    """A profile with red and green swapped stands for any that is not sRGB."""
+    swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = int.from_bytes(swapped[128:132], "big")
+    for index in range(132, 132 + 12 * tags, 12):
+        name = bytes(swapped[index : index + 4])
+        if name in (b"rXYZ", b"gXYZ"):
+            swapped[index : index + 4] = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}[name]
+    described = bytes(swapped).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
+    red = Image.new("RGB", (4, 4), (255, 0, 0))
+    pixels = decode_picture(saved(red, icc_profile=described)).pixels
+    assert np.abs(pixels[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+
+
+@pytest.mark.parametrize("profile", [b"garbage", b"\0" * 200])
+def test_unusable_profile_is_ignored(profile: bytes) -> None:
+    data = saved(Image.fromarray(smooth()), icc_profile=profile)
+    assert np.array_equal(decode_picture(data).pixels, smooth())
+
+
+def test_profile_of_another_mode_is_ignored() -> None:
+    srgb_v4 = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    grey = Image.fromarray(smooth()[..., 0])
+    data = saved(grey, icc_profile=srgb_v4)
+    assert np.array_equal(decode_picture(data).pixels[..., 2], smooth()[..., 0])
+
+
+def test_cmyk_jpeg_keeps_its_colors() -> None:
+    data = saved(Image.fromarray(smooth()).convert("CMYK"), "JPEG", quality=95)
+    assert np.abs(decode_picture(data).pixels.astype(int) - smooth()).mean() < 4
