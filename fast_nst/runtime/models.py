@@ -1,0 +1,53 @@
+"""Where models are found: a file, or the name of one that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fast_nst.errors import UserError
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def checkpoints_dir() -> Path:
+    """The folder of shipped weights: inside the installed package, or at the top of a clone."""
+    installed = _PACKAGE / "checkpoints"
+    return installed if installed.is_dir() else _PACKAGE.parent / "checkpoints"
+
+
+def list_models() -> dict[str, Path]:
+    """The shipped styles, name -> ONNX file, sorted by name."""
+    return {path.stem: path for path in sorted((checkpoints_dir() / "styles").glob("*.onnx"))}
+
+
+def resolve_model(name_or_path: str | Path) -> Path:
+    """The ONNX file meant by a path, a run's folder or the name of a shipped style.
+
+    Raises UserError listing the shipped names if it is none of these.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = list_models()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    if path.is_dir():
+        inside = path / "model.onnx"
+        if inside.is_file():  # a run's folder
+            return inside
+        raise UserError(f"model {path} is a folder without a model.onnx; give an ONNX file")
+    names = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
+    raise UserError(f"no model file or shipped model is called {str(name_or_path)!r}; {names}")
+
+
+def describe_model(name_or_path: str | Path) -> dict[str, Any]:
+    """What a model file says of itself: {"path", "size_bytes", "metadata": {key: text}}.
+
+    Raises UserError if there is no such model or it breaks the ONNX contract.
+    """
+    from fast_nst.runtime.stylizer import Stylizer
+
+    path = resolve_model(name_or_path)
+    metadata = Stylizer(path, threads=1, providers=["cpu"]).metadata
+    return {"path": path, "size_bytes": path.stat().st_size, "metadata": metadata}

@@ -1,0 +1,281 @@
+"""One model on one input, through the real onnxruntime."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+import fast_nst
+from fast_nst.errors import UserError
+from fast_nst.runtime import models
+from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
+
+ROOT = Path(__file__).parents[2]
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def negative(tiny_model: Path) -> Stylizer:
+    return Stylizer(tiny_model, threads=1, providers=["cpu"])
+
+
+# --- what goes in and comes out ------------------------------------------------------------------
+
+
+def test_output_has_the_size_of_the_input_whatever_it_is(negative: Stylizer) -> None:
+    @given(st.integers(1, 3), st.integers(1, 50), st.integers(1, 50))
+    @settings(max_examples=60, deadline=None)
+    def check(count: int, height: int, width: int) -> None:
+        batch = noise(count, height, width, 3)
+        assert np.array_equal(negative(batch), 255 - batch)
+        assert np.array_equal(negative(batch[0]), 255 - batch[0])
+
+    check()
+
+
+def test_pil_image_comes_back_as_one_upright_and_over_white(negative: Stylizer) -> None:
+    image = Image.fromarray(noise(4, 6, 3))
+    image.getexif()[0x0112] = 6  # stored on its side
+    result = negative(image)
+    assert isinstance(result, Image.Image)
+    assert (result.mode, result.size) == ("RGB", (4, 6))
+    clear = negative(Image.new("RGBA", (3, 2)))
+    assert np.asarray(clear).max() == 0  # white, negated
+
+
+def test_arrays_that_are_views_are_read_right(negative: Stylizer) -> None:
+    image = noise(8, 10, 3)
+    for view in (image[::-1], image[:, ::2], image[..., ::-1], image.transpose(1, 0, 2)):
+        assert np.array_equal(negative(view), 255 - view)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "said"),
+    [
+        (np.zeros((4, 4, 3), np.float32), TypeError, "float32"),
+        (np.zeros((4, 4, 3), np.uint16), TypeError, "uint16"),
+        ([[[0, 0, 0]]], TypeError, "list"),
+        (np.zeros((4, 4), np.uint8), ValueError, r"\[4, 4\]"),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, r"\[4, 4, 4\]"),
+        (np.zeros((3, 4, 4), np.uint8), ValueError, r"\[3, 4, 4\]"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "at least one pixel"),
+        (np.zeros((0, 4, 4, 3), np.uint8), ValueError, "at least one pixel"),
+    ],
+)
+def test_wrong_input_says_what_is_wrong(
+    negative: Stylizer, image: np.ndarray, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        negative(image)
+
+
+def test_strength_and_color_options(negative: Stylizer) -> None:
+    image = noise(6, 5, 3)
+    assert np.array_equal(negative(image, strength=0.0), image)
+    assert np.abs(negative(image, strength=0.5).astype(int) - 127.5).max() <= 0.5
+    assert negative(image, preserve_color=True).shape == image.shape
+    assert not np.array_equal(negative(image, preserve_color=True), 255 - image)
+    with pytest.raises(ValueError, match="strength"):
+        negative(image, strength=2.0)
+
+
+def test_result_is_the_callers_own(negative: Stylizer) -> None:
+    image = noise(4, 4, 3)
+    result = negative(image, strength=0.0)
+    result[:] = 0
+    assert image.max() > 0
+
+
+def test_many_threads_may_share_one_model(negative: Stylizer) -> None:
+    images = [noise(20 + n % 7, 30 + n % 5, 3) + np.uint8(n) for n in range(60)]
+    with ThreadPoolExecutor(6) as pool:
+        for image, result in zip(images, pool.map(negative, images), strict=True):
+            assert np.array_equal(result, 255 - image)
+
+
+# --- the model file ------------------------------------------------------------------------------
+
+
+def test_bytes_path_and_text_name_the_same_model(tiny_model: Path) -> None:
+    for model in (tiny_model, str(tiny_model), tiny_model.read_bytes()):
+        stylizer = Stylizer(model)
+        assert stylizer.metadata == {"style": "negative", "format_version": "1"}
+        assert stylizer(np.zeros((2, 2, 3), np.uint8)).min() == 255
+
+
+def one_line_error(*arguments: object, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        Stylizer(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_model_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    for content in (b"", b"garbage" * 9, tiny_model.read_bytes()[:100]):
+        broken.write_bytes(content)
+        assert str(broken) in one_line_error(broken)
+        assert "the model" in one_line_error(content)
+
+
+def build(
+    nodes: list[onnx.NodeProto],
+    *,
+    image: str = "image",
+    stylized: str = "stylized",
+    kind: int = TensorProto.UINT8,
+    shape: tuple[object, ...] = ("N", "H", "W", 3),
+    constants: dict[str, np.ndarray] | None = None,
+) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(image, kind, list(shape))],
+        [helper.make_tensor_value_info(stylized, kind, [None] * 4)],
+        [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
+    )
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
+
+
+def same(image: str = "image", stylized: str = "stylized") -> list[onnx.NodeProto]:
+    return [helper.make_node("Identity", [image], [stylized])]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: build(same("x"), image="x"), "inputs are ['x']"),
+        (lambda: build(same("image", "y"), stylized="y"), "without 'stylized'"),
+        (lambda: build(same(), kind=TensorProto.FLOAT), "not uint8"),
+        (lambda: build(same(), shape=("N", 3, "H", "W")), "not [N, H, W, 3]"),
+        (lambda: build(same(), shape=(10, 224, 224, 3)), "fixed"),
+    ],
+)
+def test_model_of_another_kind_is_told_apart(make: Callable[[], bytes], said: str) -> None:
+    message = one_line_error(make())
+    assert "not a fast_nst model" in message
+    assert said in message
+
+
+def test_model_that_changes_the_size_is_caught_not_passed_on() -> None:
+    """A net that pads to a multiple of 4 without cropping shears every row of a video."""
+    pad = helper.make_node("Pad", ["image", "pads"], ["stylized"])
+    grows = build([pad], constants={"pads": np.array([0, 0, 0, 0, 0, 2, 0, 0], np.int64)})
+    with pytest.raises(RunFailed, match=r"\[1, 338, 4, 3\] into \[1, 340, 4, 3\]"):
+        Stylizer(grows)(noise(338, 4, 3))
+
+
+def test_picture_too_large_for_the_memory_is_its_own_error(hungry_model: Path) -> None:
+    stylizer = Stylizer(hungry_model)
+    with pytest.raises(OutOfMemory, match="3x4000 pixels"):
+        stylizer(noise(4000, 3, 3))
+    assert np.array_equal(stylizer(noise(4, 3, 3)), noise(4, 3, 3))  # and the next one works
+
+
+# --- providers, threads --------------------------------------------------------------------------
+
+
+def test_absent_provider_is_an_error_never_a_silent_cpu_run(tiny_model: Path) -> None:
+    available = onnxruntime.get_available_providers()
+    for name, full in (("coreml", "CoreMLExecutionProvider"), ("cuda", "CUDAExecutionProvider")):
+        if full not in available:
+            for asked in (name, full):
+                message = one_line_error(tiny_model, providers=[asked, "cpu"])
+                assert asked in message
+                assert "cpu" in message.split("it has")[1]
+    assert "warp-drive" in one_line_error(tiny_model, providers=["warp-drive"])
+    assert "empty" in one_line_error(tiny_model, providers=[])
+
+
+def test_provider_by_short_or_full_name(tiny_model: Path) -> None:
+    for asked in (["cpu"], ["CPU"], ["CPUExecutionProvider"], "cpu"):
+        assert Stylizer(tiny_model, providers=asked).providers == ["CPUExecutionProvider"]
+
+
+def test_number_of_threads_is_checked_and_used(tiny_model: Path) -> None:
+    assert "--threads" in one_line_error(tiny_model, threads=0)
+    image = noise(9, 9, 3)
+    assert np.array_equal(Stylizer(tiny_model, threads=2)(image), 255 - image)
+
+
+# --- names of models -----------------------------------------------------------------------------
+
+
+def test_unknown_name_lists_what_there_is(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="no-such-style") as caught:
+        models.resolve_model("no-such-style")
+    for name in models.list_models():
+        assert name in str(caught.value)
+    with pytest.raises(UserError, match=r"without a model\.onnx"):
+        models.resolve_model(tmp_path)
+    shutil.copy(tiny_model, tmp_path / "model.onnx")
+    assert models.resolve_model(tmp_path) == tmp_path / "model.onnx"
+
+
+def test_installed_package_and_clone_both_find_the_shipped_styles(tmp_path: Path, tiny_model: Path) -> None:
+    """A copy of the package, laid out once as a wheel and once as a clone, run on its own."""
+    for place in ("fast_nst/checkpoints", "checkpoints"):
+        home = tmp_path / place.replace("/", "_")
+        package = home / "fast_nst"
+        shutil.copytree(
+            ROOT / "fast_nst", package, ignore=shutil.ignore_patterns("__pycache__", "checkpoints")
+        )
+        (home / place / "styles").mkdir(parents=True)
+        shutil.copy(tiny_model, home / place / "styles" / "negative.onnx")
+        code = (
+            "from fast_nst import Stylizer; from fast_nst.runtime import models;"
+            "print(list(models.list_models()), Stylizer('negative').metadata['style'])"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=True
+        )
+        assert run.stdout == "['negative'] negative\n"
+
+
+def test_description_of_a_file(tiny_model: Path) -> None:
+    description = models.describe_model(tiny_model)
+    assert description["metadata"]["style"] == "negative"
+    assert description["size_bytes"] == tiny_model.stat().st_size
+
+
+# --- the package ---------------------------------------------------------------------------------
+
+
+def test_runtime_works_where_the_training_install_is_missing(tiny_model: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'datasets', 'accelerate'):\n"
+        "    sys.modules[name] = None\n"
+        "import fast_nst, fast_nst.pictures, fast_nst.runtime.stylize, numpy as np\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "print(fast_nst.Stylizer(sys.argv[1])(np.zeros((2, 3, 3), np.uint8)).shape)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_model)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("(2, 3, 3)\n", "")
+
+
+def test_version_is_the_one_of_the_project_file() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert fast_nst.__version__ == project["version"]
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = fast_nst.nothing
