@@ -1,0 +1,132 @@
+"""Perceptual losses, dimensionless: one weight means the same for every style, size and loss network.
+
+Content and style follow Gatys et al. 2016 and Johnson et al. 2016, section 3.1, but each error is
+divided by the energy of its own target: the content error by the variance of the content features, a
+layer's Gram error by the Gram energy of the style. A loss of 1 is "as wrong as the target is large".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fast_nst.networks.features import LossNetwork
+
+EPSILON = 1e-8  # keeps a constant target from dividing by zero
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrices [N, C, C] of features [N, C, H, W], divided by C*H*W, always in float32.
+
+    The features are divided by sqrt(C*H*W) before the product, so nothing overflows half precision.
+    """
+    n, c, h, w = features.shape
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().reshape(n, c, h * w) / (c * h * w) ** 0.5  # [N, C, HW]
+        return flat @ flat.transpose(1, 2)
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared feature error over the variance of each picture's target; both [N, C, H, W]."""
+    features, target = features.float(), target.float()
+    error = (features - target).square().flatten(1).mean(1)  # [N]
+    return (error / (target.flatten(1).var(1, correction=0) + EPSILON)).mean()
+
+
+def style_loss(gram: Tensor, target: Tensor) -> Tensor:
+    """Squared Gram error over the target's Gram energy; gram [N, C, C], target [C, C] or [1, C, C]."""
+    error = (gram - target).square().flatten(1).sum(1)  # [N]
+    return error.mean() / (target.square().sum() + EPSILON**2)
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Mean squared difference of neighbors, across plus down; images [N, 3, H, W] in [0, 1]."""
+    images = images.float()
+    across = (images[..., :, 1:] - images[..., :, :-1]).square().mean()
+    down = (images[..., 1:, :] - images[..., :-1, :]).square().mean()
+    return across + down
+
+
+@dataclass
+class LossWeights:
+    """How much each dimensionless term counts."""
+
+    content: float = 1.0
+    """Weight of the content loss."""
+    style: float = 5.0
+    """Weight of the style loss (mean over the style taps). Higher = more style, less content."""
+    tv: float = 30.0
+    """Weight of the total variation. Higher = smoother flat areas."""
+
+
+class PerceptualLoss(nn.Module):
+    """Content, style and total variation of stylized pictures under one loss network.
+
+    The style's Gram matrices are computed once, here. One call runs the loss network once on the
+    stylized pictures (all taps) and once, without gradient, on the content (up to the content tap).
+    """
+
+    def __init__(
+        self,
+        network: LossNetwork,
+        style: Tensor,
+        style_taps: Sequence[str],
+        content_tap: str,
+        weights: LossWeights,
+    ) -> None:
+        """``style``: the style picture [1, 3, H, W] in [0, 1], at the size whose strokes are wanted."""
+        super().__init__()
+        self.network = network
+        self.style_taps = tuple(style_taps)
+        self.content_tap = content_tap
+        self.weights = weights
+        with torch.no_grad():
+            features = network(style, self.style_taps)
+        for tap in self.style_taps:
+            self.register_buffer(f"gram_{tap}", gram_matrix(features[tap]), persistent=False)
+
+    def target_gram(self, tap: str) -> Tensor:
+        """The style's Gram matrix [1, C, C] at ``tap``."""
+        return self.get_buffer(f"gram_{tap}")
+
+    def content_target(self, content: Tensor) -> Tensor:
+        """Features of the content pictures [N, 3, H, W] at the content tap, without gradient."""
+        with torch.no_grad():
+            return self.network(content, [self.content_tap])[self.content_tap]
+
+    def compare(self, stylized: Tensor, content_target: Tensor) -> dict[str, Tensor]:
+        """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv and style/TAP, unweighted."""
+        features = self.network(stylized, {*self.style_taps, self.content_tap})
+        grams = {tap: self.target_gram(tap) for tap in self.style_taps}
+        content = content_loss(features[self.content_tap], content_target)
+        return perceptual_terms(features, grams, content, stylized, self.weights)
+
+    def forward(self, stylized: Tensor, content: Tensor) -> dict[str, Tensor]:
+        """`compare` against the content pictures themselves."""
+        return self.compare(stylized, self.content_target(content))
+
+
+def perceptual_terms(
+    features: Mapping[str, Tensor],
+    grams: Mapping[str, Tensor],
+    content: Tensor,
+    stylized: Tensor,
+    weights: LossWeights,
+) -> dict[str, Tensor]:
+    """Total, content, style, tv and style/TAP of ``stylized`` [N, 3, H, W], unweighted but for the total.
+
+    ``features`` are those of ``stylized``, ``grams`` the style's by tap, ``content`` the content loss.
+    """
+    layers = {f"style/{tap}": style_loss(gram_matrix(features[tap]), gram) for tap, gram in grams.items()}
+    style = torch.stack(list(layers.values())).mean()
+    tv = total_variation(stylized)
+    weighted = weights.content * content + weights.style * style + weights.tv * tv
+    return {"total": weighted, "content": content, "style": style, "tv": tv, **layers}
+
+
+def floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """Loss terms as plain numbers."""
+    return {name: float(value.detach()) for name, value in terms.items()}

@@ -1,0 +1,235 @@
+"""Loss networks: frozen classifiers whose named layers (taps) the perceptual losses compare.
+
+A loss network is a name or a file. Each carries its own normalization, license and default taps;
+only the layers up to the deepest tap are built, and a call runs only up to the deepest tap it asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from fast_nst.errors import UserError, one_line
+from fast_nst.networks import vgg
+from fast_nst.runtime.models import checkpoints_dir
+
+STYLE_TAPS = (
+    "relu1_1",
+    "relu2_1",
+    "relu3_1",
+    "relu4_1",
+    "relu5_1",
+)  # Gatys et al. 2016, section 2.2
+CONTENT_TAP = "relu4_2"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class LossNetworkInfo:
+    """What a loss network says of itself."""
+
+    name: str
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    padding: vgg.Padding = "zeros"
+    style_taps: tuple[str, ...] = STYLE_TAPS
+    content_tap: str = CONTENT_TAP
+    license: str = "unknown"
+    origin: str = "unknown"
+
+    def to_metadata(self) -> dict[str, str]:
+        """As the string-to-string header of a safetensors file."""
+        return {"fast_nst.loss_network": json.dumps(asdict(self))}
+
+
+class LossNetwork(nn.Module):
+    """Frozen, always in eval mode, with its own normalization.
+
+    Input: pictures [N, 3, H, W], RGB in [0, 1]. Output: {tap: features [N, C, H', W']}.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, info: LossNetworkInfo, layers: nn.Sequential, weights_sha256: str) -> None:
+        super().__init__()
+        self.info = info
+        self.weights_sha256 = weights_sha256
+        self.layers = layers
+        self.register_buffer("mean", torch.tensor(info.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(info.std).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> LossNetwork:
+        """A loss network never trains: it stays in eval mode."""
+        return self
+
+    @property
+    def tap_names(self) -> list[str]:
+        """Names of all layers that were built, in order."""
+        return [name for name, _ in self.layers.named_children()]
+
+    def forward(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        """Features at ``taps``; stops behind the deepest of them.
+
+        Raises:
+            UserError: a picture is too small for the deepest tap.
+            KeyError: a tap that was not built.
+        """
+        wanted = set(taps)
+        features: dict[str, Tensor] = {}
+        x = (images - self.mean) / self.std
+        for name, layer in self.layers.named_children():
+            if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and min(x.shape[-2:]) < 2:
+                height, width = images.shape[-2:]
+                raise UserError(
+                    f"a picture of {width}x{height} px is too small for the loss network's"
+                    f" {', '.join(sorted(wanted - set(features)))}: use a larger --data.size"
+                )
+            x = layer(x)
+            if name in wanted:
+                features[name] = x
+                if len(features) == len(wanted):
+                    return features
+        raise KeyError(f"taps not built: {sorted(wanted - set(features))}")
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """One hash of all names and values, whatever file they came in."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_loss_network(name: str, taps: Sequence[str] | None = None) -> LossNetwork:
+    """The loss network called ``name``, trimmed to the deepest of ``taps``.
+
+    Args:
+        name: ``vgg19`` (torchvision's ImageNet weights, downloaded once and hash-checked),
+            ``vgg19-compact`` (ships with fast_nst, needs no network), the path of a weights file
+            (.safetensors, or a torchvision VGG19 state dict, full or convolutions only), or a
+            folder with the two files of `fast_nst.networks.teacher`.
+        taps: layers that will be asked for; None = the network's default style and content taps.
+
+    Raises:
+        UserError: unknown name, unreadable file, failed download, or a tap the network lacks.
+    """
+    if name == "vgg19":
+        info = LossNetworkInfo(
+            "vgg19",
+            license="BSD-3-Clause (torchvision); trained on ImageNet",
+            origin="torchvision VGG19_Weights.IMAGENET1K_V1",
+        )
+        return _build(info, _torchvision_state(), taps)
+    if name == "vgg19-compact":
+        return _from_file(checkpoints_dir() / "vgg19-compact.safetensors", taps)
+    path = Path(name)
+    if path.is_dir():
+        from fast_nst.networks.teacher import load_teacher  # not needed by most users
+
+        return load_teacher(path, taps)
+    if path.is_file():
+        return _from_file(path, taps)
+    raise UserError(f"loss network {name!r} is neither a name (vgg19, vgg19-compact) nor an existing file")
+
+
+def _build(info: LossNetworkInfo, state: Mapping[str, Tensor], taps: Sequence[str] | None) -> LossNetwork:
+    taps = tuple(taps) if taps is not None else (*info.style_taps, info.content_tap)
+    names = vgg.vgg19_layer_names()
+    widths = vgg.widths_of(state)
+    available = [n for n in names if int(n[4]) <= len(widths)] if widths else []
+    available = _until_missing(available, state)
+    unknown = [tap for tap in taps if tap not in available]
+    if unknown:
+        raise UserError(
+            f"loss network {info.name} has no tap {', '.join(unknown)}: it has"
+            f" {available[0]} ... {available[-1]}"
+            if available
+            else f"{info.name} holds no VGG19 convolutions (conv1_1.weight or features.0.weight)"
+        )
+    deepest = max(taps, key=names.index)
+    layers = vgg.build_vgg19(widths, deepest, info.padding, first_padding="replicate")
+    used = {key: state[key].float() for key in layers.state_dict()}
+    try:
+        layers.load_state_dict(used)
+    except RuntimeError as error:
+        raise UserError(f"loss network {info.name}: {one_line(error)}") from error
+    return LossNetwork(info, layers, weights_sha256(used))
+
+
+def _until_missing(names: Sequence[str], state: Mapping[str, Tensor]) -> list[str]:
+    kept = []
+    for name in names:
+        if name.startswith("conv") and not {f"{name}.weight", f"{name}.bias"} <= set(state):
+            break
+        kept.append(name)
+    return kept
+
+
+def _torchvision_state() -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights
+
+    try:
+        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, progress=False)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"the VGG19 weights could not be downloaded ({one_line(error)}): give a local file with"
+            " --loss.network PATH (vgg19-dcbb9e9d.pth, or put it into $TORCH_HOME/hub/checkpoints),"
+            " or use the one that ships, --loss.network vgg19-compact"
+        ) from error
+    return vgg.torchvision_to_names(state)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """State dict and header of a .safetensors file or a torch state dict (no pickled code is run).
+
+    Raises:
+        UserError: not a weights file.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 - not a dict
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # text, zip, pickle, header: each has its own
+        reason = one_line(error).split(". ")[0]
+        raise UserError(f"{path} is not a weights file ({reason})") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"{path} is not a state dict: it must map names to tensors")
+    return state, {}
+
+
+def _from_file(path: Path, taps: Sequence[str] | None) -> LossNetwork:
+    state, header = read_weights(path)
+    described = header.get("fast_nst.loss_network")
+    if described is not None:
+        try:
+            fields: dict[str, Any] = json.loads(described)
+            for name in ("mean", "std", "style_taps"):
+                fields[name] = tuple(fields[name])
+            info = LossNetworkInfo(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: its header fast_nst.loss_network is damaged") from error
+        return _build(info, state, taps)
+    renamed = vgg.torchvision_to_names(state)
+    if not renamed:
+        raise UserError(
+            f"{path} has neither torchvision's VGG19 keys (features.0.weight) nor fast_nst's header,"
+            " so its normalization is unknown"
+        )
+    return _build(LossNetworkInfo(path.stem, origin=path.name), renamed, taps)

@@ -1,0 +1,73 @@
+"""VGG19's convolutional part (Simonyan & Zisserman 2015, configuration E) as a list of named layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
+VGG19_WIDTHS = (64, 128, 256, 512, 512)
+Padding = Literal["zeros", "reflect", "replicate"]
+COMPACT_WIDTHS = (16, 32, 64, 128, 128)
+
+
+def vgg19_layer_names() -> list[str]:
+    """conv1_1, relu1_1, conv1_2, relu1_2, pool1, ... conv5_4, relu5_4, pool5, in order of execution."""
+    names: list[str] = []
+    for block, count in enumerate(CONVS_PER_BLOCK, start=1):
+        for index in range(1, count + 1):
+            names += [f"conv{block}_{index}", f"relu{block}_{index}"]
+        names.append(f"pool{block}")
+    return names
+
+
+def build_vgg19(
+    widths: Sequence[int] = VGG19_WIDTHS,
+    deepest: str = "pool5",
+    padding: Padding = "zeros",
+    first_padding: Padding | None = None,
+) -> nn.Sequential:
+    """The layers of a VGG19 up to and including ``deepest``; nothing behind it is built.
+
+    Args:
+        widths: channels of the five blocks.
+        deepest: name of the last layer, one of `vgg19_layer_names`.
+        padding: padding mode of the 3x3 convolutions (``zeros``, ``reflect``, ``replicate``).
+        first_padding: padding mode of conv1_1 where it differs. ``replicate`` spares the border
+            the dark edge that zero padding shows to every layer behind it.
+    """
+    layers = nn.Sequential()
+    channels = 3
+    for name in vgg19_layer_names():
+        if name.startswith("conv"):
+            width = widths[int(name[4]) - 1]
+            mode = first_padding if name == "conv1_1" and first_padding else padding
+            layers.add_module(name, nn.Conv2d(channels, width, 3, padding=1, padding_mode=mode))
+            channels = width
+        elif name.startswith("relu"):
+            layers.add_module(name, nn.ReLU())
+        else:
+            layers.add_module(name, nn.MaxPool2d(2))
+        if name == deepest:
+            return layers
+    raise ValueError(f"no VGG19 layer is called {deepest!r}")
+
+
+def torchvision_to_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's ``features.N.weight`` keys renamed to ``conv1_1.weight`` ...; the rest dropped."""
+    names = vgg19_layer_names()
+    renamed = {}
+    for key, value in state.items():
+        match = re.fullmatch(r"(?:module\.)?features\.(\d+)\.(weight|bias)", key)
+        if match and int(match[1]) < len(names):
+            renamed[f"{names[int(match[1])]}.{match[2]}"] = value
+    return renamed
+
+
+def widths_of(state: Mapping[str, Tensor]) -> list[int]:
+    """Channels of each block, read off the weights; as many blocks as the weights have."""
+    blocks = range(1, len(CONVS_PER_BLOCK) + 1)
+    return [state[f"conv{b}_1.weight"].shape[0] for b in blocks if f"conv{b}_1.weight" in state]

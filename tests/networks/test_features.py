@@ -1,0 +1,187 @@
+"""Loss networks by name and by file: normalization, taps, trimming, and the ways loading can fail."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.vgg import cfgs, make_layers
+
+from fast_nst.builtin import heldout_photographs, make_picture
+from fast_nst.crops import to_float, to_tensor
+from fast_nst.errors import UserError
+from fast_nst.networks import vgg
+from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
+from fast_nst.runtime.models import checkpoints_dir
+
+
+def torchvision_layers() -> torch.nn.Sequential:
+    """torchvision's own VGG19, its convolutional part."""
+    return make_layers(cfgs["E"])
+
+
+@pytest.fixture(scope="session")
+def torchvision_vgg19(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VGG19 state dict in torchvision's own keys, with a small classifier in place of the huge one."""
+    torch.manual_seed(0)
+    layers = torchvision_layers()
+    for layer in layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)  # else deep features fade to nothing
+    state = {f"features.{key}": value for key, value in layers.state_dict().items()}
+    state["classifier.0.weight"] = torch.zeros(2, 2)
+    path = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save(state, path)
+    return path
+
+
+def reference(path: Path, images: torch.Tensor, index: int) -> torch.Tensor:
+    """torchvision's own features after layer ``index``, borders aside (conv1_1 pads otherwise here)."""
+    layers = torchvision_layers().eval()
+    state = torch.load(path, weights_only=True)
+    layers.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if "features" in k})
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        return layers[: index + 1]((images - mean) / std)
+
+
+@pytest.mark.parametrize(("tap", "index"), [("relu1_1", 1), ("relu2_2", 8), ("relu3_4", 17), ("conv4_2", 21)])
+def test_taps_are_torchvisions_layers_by_name(torchvision_vgg19: Path, tap: str, index: int) -> None:
+    images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    network = load_loss_network(str(torchvision_vgg19), [tap])
+    features = network(images, [tap])[tap]
+    expected = reference(torchvision_vgg19, images, index)
+    assert features.shape == expected.shape
+    edge = features.shape[-1] // 2 - 1  # the middle, where no border reaches
+    middle = (..., slice(edge, edge + 2), slice(edge, edge + 2))
+    assert torch.allclose(features[middle], expected[middle], atol=1e-4)
+
+
+def test_a_file_with_only_the_convolutions_is_enough(torchvision_vgg19: Path, tmp_path: Path) -> None:
+    state = torch.load(torchvision_vgg19, weights_only=True)
+    upto = vgg.vgg19_layer_names().index("conv3_1")
+    convs = {
+        key: value
+        for key, value in state.items()
+        if key.startswith("features") and int(key.split(".")[1]) <= upto
+    }
+    torch.save(convs, tmp_path / "convs.pth")
+    network = load_loss_network(str(tmp_path / "convs.pth"), ["relu3_1"])
+    images = torch.rand(1, 3, 32, 32)
+    full = load_loss_network(str(torchvision_vgg19), ["relu3_1"])
+    assert torch.equal(network(images, ["relu3_1"])["relu3_1"], full(images, ["relu3_1"])["relu3_1"])
+    with pytest.raises(UserError, match=r"relu4_2"):
+        load_loss_network(str(tmp_path / "convs.pth"), ["relu4_2"])
+
+
+def test_vgg19_comes_from_torchvisions_cache(
+    torchvision_vgg19: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real loader, its cache filled beforehand, TORCH_HOME honored."""
+    from torchvision.models import VGG19_Weights
+
+    name = VGG19_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    (cache / name).write_bytes(torchvision_vgg19.read_bytes())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    network = load_loss_network("vgg19")
+    assert network.info.name == "vgg19"
+    assert network.tap_names[-1] == "relu5_1"
+    images = torch.rand(1, 3, 32, 32)
+    local = load_loss_network(str(torchvision_vgg19))
+    assert torch.equal(network(images, [CONTENT_TAP])[CONTENT_TAP], local(images, [CONTENT_TAP])[CONTENT_TAP])
+
+
+def test_failed_download_says_so_and_names_the_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(UserError) as caught:
+        load_loss_network("vgg19")
+    text = str(caught.value)
+    assert "could not be downloaded" in text
+    assert "--loss.network PATH" in text
+    assert "vgg19-compact" in text
+
+
+def test_only_the_layers_up_to_the_deepest_tap_are_built() -> None:
+    assert load_loss_network("vgg19-compact", ["relu2_1", "relu3_2"]).tap_names[-1] == "relu3_2"
+    whole = load_loss_network("vgg19-compact")
+    assert whole.tap_names[-1] == "relu5_1"
+    ran: list[str] = []
+    for name, layer in whole.layers.named_children():
+        layer.register_forward_hook(lambda *_, name=name: ran.append(name))
+    whole(torch.rand(1, 3, 32, 32), ["relu3_1"])
+    assert ran[-1] == "relu3_1"
+
+
+def test_unknown_taps_names_and_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="relu9_9"):
+        load_loss_network("vgg19-compact", ["relu9_9"])
+    with pytest.raises(UserError, match="vgg91"):
+        load_loss_network("vgg91")
+    (tmp_path / "a.pth").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=r"a\.pth is not a weights file"):
+        load_loss_network(str(tmp_path / "a.pth"))
+    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "b.pth")
+    with pytest.raises(UserError, match=r"b\.pth has neither"):
+        load_loss_network(str(tmp_path / "b.pth"))
+
+
+class Exploit:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.mark,))
+
+
+def test_code_inside_a_weights_file_is_never_run(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"features.0.weight": Exploit(mark)}))
+    with pytest.raises(UserError):
+        load_loss_network(str(tmp_path / "evil.pth"))
+    assert not mark.exists()
+
+
+def test_a_loss_network_is_frozen_and_stays_in_eval_mode() -> None:
+    network = load_loss_network("vgg19-compact")
+    network.train()
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_compact_network_ships_small_alive_and_described() -> None:
+    path = checkpoints_dir() / "vgg19-compact.safetensors"
+    assert path.stat().st_size < 2_000_000
+    network = load_loss_network("vgg19-compact")
+    assert network.info.license.startswith("MIT")
+    assert "distill" in network.info.origin
+    pictures = [pixels[:256, :256] for _, pixels in heldout_photographs()]
+    pictures += [make_picture(np.random.default_rng(i), 256) for i in range(6)]
+    batch = to_float(torch.stack([to_tensor(p) for p in pictures]))
+    features = network(batch, (*STYLE_TAPS, CONTENT_TAP))
+    for tap, value in features.items():
+        dead = int((value.amax((0, 2, 3)) == 0).sum())
+        assert dead == 0, f"{dead} dead channels at {tap}"
+
+
+def test_a_picture_too_small_for_the_deepest_tap_is_refused_in_words() -> None:
+    network = load_loss_network("vgg19-compact")
+    with pytest.raises(UserError, match="12x12 px is too small"):
+        network(torch.rand(1, 3, 12, 12), ["relu5_1"])
+
+
+def test_the_hash_tells_weights_apart(torchvision_vgg19: Path) -> None:
+    a = load_loss_network(str(torchvision_vgg19), ["relu1_1"]).weights_sha256
+    b = load_loss_network("vgg19-compact", ["relu1_1"]).weights_sha256
+    assert len(a) == len(hashlib.sha256().hexdigest())
+    assert a != b

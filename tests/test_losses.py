@@ -1,0 +1,110 @@
+"""The losses: dimensionless, independent of size, finite in every precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fast_nst.losses import (
+    LossWeights,
+    PerceptualLoss,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_variation,
+)
+from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_gram_matrix_is_the_mean_product_of_channels() -> None:
+    features = noise(2, 3, 4, 5)
+    gram = gram_matrix(features)
+    by_hand = (features[1, 0] * features[1, 2]).sum() / (3 * 4 * 5)
+    assert gram.shape == (2, 3, 3)
+    assert torch.allclose(gram[1, 0, 2], by_hand)
+    assert torch.allclose(gram, gram.transpose(1, 2))
+
+
+@given(scale=st.floats(0.1, 1e3), channels=st.integers(1, 8), side=st.integers(2, 9))
+@settings(max_examples=40, deadline=None)
+def test_losses_do_not_depend_on_the_scale_of_the_features(scale: float, channels: int, side: int) -> None:
+    a, b = noise(2, channels, side, side), noise(2, channels, side, side, seed=1)
+    plain = content_loss(a, b)
+    assert torch.allclose(content_loss(a * scale, b * scale), plain, rtol=0.02)
+    target = gram_matrix(b[:1])
+    plain = style_loss(gram_matrix(a), target)
+    scaled = style_loss(gram_matrix(a * scale), gram_matrix(b[:1] * scale))
+    assert torch.allclose(scaled, plain, rtol=0.02)
+
+
+def test_a_loss_of_one_is_as_wrong_as_nothing_at_all() -> None:
+    target = noise(3, 8, 16, 16)
+    mean = target.flatten(1).mean(1).view(3, 1, 1, 1).expand_as(target)
+    assert content_loss(mean, target) == pytest.approx(1, abs=1e-4)
+    gram = gram_matrix(target[:1])
+    assert style_loss(torch.zeros_like(gram), gram) == pytest.approx(1, abs=1e-4)
+    assert content_loss(target, target) == 0
+    assert style_loss(gram, gram) == 0
+
+
+def test_style_loss_hardly_depends_on_the_size_of_the_picture() -> None:
+    tile = noise(1, 6, 16, 16)
+    target = gram_matrix(noise(1, 6, 16, 16, seed=1))
+    small, large = gram_matrix(tile), gram_matrix(tile.repeat(1, 1, 3, 2))
+    assert torch.allclose(style_loss(small, target), style_loss(large, target), rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_gram_at_1024_px_is_finite_and_right_in_half_precision(dtype: torch.dtype) -> None:
+    # Features of VGG19 reach some hundreds; their plain sum of products over 1024 x 1024 overflows fp16.
+    features = (300 * noise(1, 8, 1024, 1024).abs()).to(dtype)
+    assert not torch.isfinite((features.flatten(2)[0] @ features.flatten(2)[0].T).half()).all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    assert torch.isfinite(gram).all()
+    exact = gram_matrix(features.double().float())
+    assert torch.allclose(gram, exact, rtol=1e-4)
+
+
+def test_constant_pictures_give_finite_losses_and_gradients() -> None:
+    network = load_loss_network("vgg19-compact")
+    grey = torch.full((1, 3, 32, 32), 0.5)
+    loss = PerceptualLoss(network, grey, STYLE_TAPS, CONTENT_TAP, LossWeights())
+    stylized = grey.clone().requires_grad_()
+    terms = loss(stylized, grey)
+    terms["total"].backward()
+    assert all(torch.isfinite(value) for value in terms.values())
+    assert stylized.grad is not None
+    assert torch.isfinite(stylized.grad).all()
+
+
+def test_total_variation_is_zero_on_flat_and_one_on_stripes() -> None:
+    flat = torch.full((2, 3, 8, 8), 0.3)
+    assert total_variation(flat) == 0
+    stripes = torch.zeros(1, 3, 8, 8)
+    stripes[..., ::2] = 1
+    assert total_variation(stripes) == pytest.approx(1)
+
+
+def test_no_gradient_flows_into_the_content_and_the_terms_add_up() -> None:
+    network = load_loss_network("vgg19-compact")
+    generator = torch.Generator().manual_seed(0)
+    style, content, stylized = (torch.rand(1, 3, 48, 48, generator=generator) for _ in range(3))
+    content.requires_grad_()
+    stylized.requires_grad_()
+    weights = LossWeights(2, 3, 4)
+    terms = PerceptualLoss(network, style, STYLE_TAPS, CONTENT_TAP, weights)(stylized, content)
+    by_hand = 2 * terms["content"] + 3 * terms["style"] + 4 * terms["tv"]
+    assert torch.allclose(terms["total"], by_hand)
+    layers = torch.stack([terms[f"style/{tap}"] for tap in STYLE_TAPS])
+    assert torch.allclose(layers.mean(), terms["style"])
+    terms["total"].backward()
+    assert content.grad is None
+    assert stylized.grad is not None
