@@ -1,0 +1,116 @@
+"""Command-line arguments from option dataclasses, through jsonargparse: `--config YAML`, then flags."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from fast_nst.errors import UserError, one_line
+
+
+@dataclass
+class ExportOptions:
+    """What to write."""
+
+    output: Path | None = None
+    """The ONNX file. Default: model.onnx beside the weights."""
+    opset: int = 22
+    """ONNX opset of the file."""
+
+
+@dataclass
+class ModelsOptions:
+    """Nothing to choose."""
+
+
+class DashedParser(ArgumentParser):
+    """Shows `--mixed-precision` where jsonargparse says `--mixed_precision`."""
+
+    def format_help(self) -> str:  # type: ignore[override]
+        """The help text with dashes and plain type names."""
+        text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), super().format_help())
+        text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+        return re.sub(r"(--[\w.-]+) \{true,false\}", r"\1", text)
+
+
+def parse(
+    verb: str, options: type, arguments: list[str], description: str = "", positional: str = ""
+) -> tuple[list[str], Any]:
+    """Positional arguments and an ``options`` object.
+
+    Args:
+        verb: for the usage line.
+        options: a dataclass; its fields' docstrings are the help.
+        arguments: what followed the verb. `--some-flag` and `--some_flag` are the same; a yes/no flag
+            needs no value.
+        description: for the help text.
+        positional: name of the positional arguments, one or more; with a `?` behind it none or more.
+
+    Raises:
+        UserError: an unknown key or flag, or a wrong type; the message names it.
+        SystemExit: after --help.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = DashedParser(prog=f"fast-nst {verb}", description=description, exit_on_error=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    if positional:
+        nargs = "*" if positional.endswith("?") else "+"
+        parser.add_argument("positional", nargs=nargs, type=str, metavar=positional.rstrip("?"))
+    parser.add_class_arguments(options)
+    normal = _normalize(arguments, _flags(options))
+    try:
+        namespace = parser.parse_args(normal)
+        values = parser.instantiate(namespace)
+    except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
+        text = _plain(error)
+        for file in _config_files(normal):
+            text = re.sub(
+                "Problems parsing config|Unexpected config", f"--config {file} is not a config", text
+            )
+        raise UserError(f"{verb}: {text}") from error
+    given = values.as_dict()
+    chosen = {name: getattr(values, name) for name in (field.name for field in fields(options))}
+    return list(given.get("positional") or []), options(**chosen)
+
+
+def _flags(options: type) -> set[str]:
+    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool")}
+
+
+def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
+    """Dashes in option names to underscores; `--flag` to `--flag=true`."""
+    normal: list[str] = []
+    for index, argument in enumerate(arguments):
+        if not re.match(r"--[a-zA-Z]", argument):
+            normal.append(argument)
+            continue
+        name, equals, value = argument.partition("=")
+        name = "--" + name[2:].replace("-", "_")
+        following = arguments[index + 1 : index + 2]
+        if name in flags and not equals and following not in (["true"], ["false"]):
+            equals, value = "=", "true"
+        normal.append(name + equals + value)
+    return normal
+
+
+def _config_files(arguments: list[str]) -> list[str]:
+    after = [value for flag, value in itertools.pairwise(arguments) if flag == "--config"]
+    return after + [a.removeprefix("--config=") for a in arguments if a.startswith("--config=")]
+
+
+def _plain(error: BaseException) -> str:
+    """jsonargparse's message as one line that names the option as the user writes it."""
+    text = one_line(error)
+    text = re.sub(r"[Pp]arser key \"([\w.]+)\":", lambda m: f"--{m[1]}:", text)
+    text = re.sub(r"Subcommand '.*?' does not accept option", "no such option", text)
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    text = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", text)
+    text = text.replace("Expected a one of", "expected one of").replace("Expected a ", "expected ")
+    text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), text)
+    return text.removeprefix("argument ")

@@ -1,0 +1,183 @@
+"""`fast-nst VERB ...`: one verb, one function; nothing but argument handling."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fast_nst import __version__
+from fast_nst.errors import UserError, one_line
+
+OK, SKIPPED, USER_ERROR = 0, 1, 2
+INTERRUPTED = 130
+TRAINING_PACKAGES = {
+    *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
+    *("safetensors", "skimage", "scipy"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    0 done, 1 done but something was skipped, 2 the user has to change something,
+    130/143 stopped by SIGINT/SIGTERM with the state saved.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("fast_nst").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module="PIL")  # each bad picture is reported by us
+    verb, rest, function = _choose(arguments)
+    try:
+        if function is None:
+            return _usage(verb)
+        return function(rest)
+    except UserError as error:
+        return _fail(one_line(error), USER_ERROR)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
+            raise
+        return _fail(
+            f"{verb} needs {error.name}, part of the training install: pip install 'fast-nst[train]'",
+            USER_ERROR,
+        )
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", USER_ERROR)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+def _choose(
+    arguments: list[str],
+) -> tuple[str, list[str], Callable[[list[str]], int] | None]:
+    """The longest verb the arguments start with, what follows it, and its function."""
+    for words in (2, 1):
+        verb = " ".join(arguments[:words])
+        if len(arguments) >= words and verb in COMMANDS:
+            return verb, arguments[words:], COMMANDS[verb]
+    return " ".join(arguments[:1]), arguments[1:], None
+
+
+def _usage(verb: str) -> int:
+    if verb == "--version":
+        print(__version__)
+        return OK
+    lines = [f"  fast-nst {name:18} {function.__doc__}" for name, function in COMMANDS.items()]
+    text = "\n".join(["usage: fast-nst VERB ...", "", *lines, "", "fast-nst VERB --help says more"])
+    if verb in ("--help", "-h", "help"):
+        print(text)
+        return OK
+    if not verb:
+        print(text, file=sys.stderr)
+        return USER_ERROR
+    return _fail(f"there is no command {verb!r}: try fast-nst --help", USER_ERROR)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"fast-nst: {message}", file=sys.stderr)
+    return code
+
+
+def _parse(verb: str, options: type, arguments: list[str], positional: str = "") -> tuple[Any, Any]:
+    from fast_nst.arguments import parse  # jsonargparse takes a moment
+
+    return parse(verb, options, arguments, COMMANDS[verb].__doc__ or "", positional)
+
+
+def _train(arguments: list[str]) -> int:
+    """train a style: --style PICTURE [--content DIR|HUB-ID|builtin] [--config YAML]"""
+    from accelerate import PartialState
+
+    from fast_nst.config import TrainConfig
+    from fast_nst.training.guard import Interrupted
+    from fast_nst.training.style import train
+
+    _, config = _parse("train", TrainConfig, arguments)
+    try:
+        folder = train(config)
+    except Interrupted as stop:
+        return _fail(one_line(stop), stop.exit_code)
+    if PartialState().is_main_process:
+        print(folder / "model.onnx")
+    return OK
+
+
+def _stylize(arguments: list[str]) -> int:
+    """stylize pictures, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
+    from fast_nst.runtime.stylize import StylizeOptions, stylize_files
+
+    inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
+    report = stylize_files(inputs, options)
+    for path in report.written:
+        print(path)
+    if not report.skipped:
+        return OK
+    for source, reason in report.skipped:
+        print(f"skipped {source}: {reason}", file=sys.stderr)
+    done = len(report.written) + len(report.kept)
+    return _fail(f"{done} done, {len(report.skipped)} skipped", SKIPPED)
+
+
+def _distill(arguments: list[str]) -> int:
+    """distill the compact loss network from a teacher"""
+    from fast_nst.training.distill import DistillConfig, distill
+
+    _, config = _parse("backbone distill", DistillConfig, arguments)
+    print(distill(config))
+    return OK
+
+
+def _export(arguments: list[str]) -> int:
+    """write the ONNX file of a trained run: RUN|CHECKPOINT [--output FILE]"""
+    from fast_nst.arguments import ExportOptions
+    from fast_nst.export import export_run
+
+    sources, options = _parse("export", ExportOptions, arguments, "run")
+    if len(sources) != 1:
+        raise UserError("export takes one run folder or model.safetensors")
+    path, parity = export_run(Path(sources[0]), options.output, options.opset)
+    print(path)
+    logging.getLogger("fast_nst").info(
+        "torch and ONNX Runtime differ by at most %d grey level over %d sizes",
+        *(parity.worst, len(parity.shapes)),
+    )
+    return OK
+
+
+def _models(arguments: list[str]) -> int:
+    """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
+    from fast_nst.arguments import ModelsOptions
+    from fast_nst.runtime.models import describe_model, list_models
+
+    names, _ = _parse("models", ModelsOptions, arguments, "models?")
+    if not names:
+        for name, path in list_models().items():
+            print(f"{name}\t{path.stat().st_size / 1e6:.1f} MB")
+        return OK
+    for name in names:
+        described = describe_model(name)
+        print(f"{described['path']}\t{described['size_bytes'] / 1e6:.1f} MB")
+        for key, value in described["metadata"].items():
+            print(f"  {key}: {value}")
+    return OK
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "stylize": _stylize,
+    "export": _export,
+    "models": _models,
+    "backbone distill": _distill,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The training configuration: one dataclass per concern; a field's docstring is its help text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from fast_nst.data import BUILTIN, DataConfig
+from fast_nst.errors import UserError
+from fast_nst.losses import LossWeights
+from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS
+from fast_nst.networks.transform import STRIDE, TransformConfig
+
+
+@dataclass
+class LossConfig:
+    """The perceptual loss."""
+
+    network: str = "vgg19"
+    """Loss network: vgg19 (torchvision, downloaded once), vgg19-compact (ships), or a weights file."""
+    style_taps: tuple[str, ...] = STYLE_TAPS
+    """Layers whose Gram matrices are matched."""
+    content_tap: str = CONTENT_TAP
+    """Layer whose features are kept."""
+    style_size: int = 256
+    """Shorter side of the style picture in pixels: sets the size of the strokes."""
+    jitter: int = 15
+    """Largest random shift in pixels of what the loss network sees; 0 = none. Without it the network
+    learns patterns that fit the loss network's pooling grid."""
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if not self.style_taps:
+            raise UserError("--loss.style-taps must name at least one layer")
+        if self.style_size < 16:
+            raise UserError("--loss.style-size must be at least 16")
+        if self.jitter < 0:
+            raise UserError("--loss.jitter must not be negative")
+        for name, weight in asdict(self.weights).items():
+            if not 0 <= weight < float("inf"):
+                raise UserError(f"--loss.weights.{name} must be finite and not negative")
+
+
+@dataclass
+class OptimizerConfig:
+    """The optimizer and its schedule: linear warm-up, then cosine."""
+
+    name: Literal["adamw", "adam"] = "adamw"
+    """adamw or adam."""
+    lr: float = 2e-3
+    """Peak learning rate."""
+    final_lr: float = 0.02
+    """Learning rate of the last step, as a share of the peak."""
+    warmup: int = 100
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.0
+    """Decoupled (adamw) or L2 (adam) decay of the convolution weights; none on biases and norms."""
+    clip: float = 1.0
+    """Largest gradient norm; larger gradients are scaled down. 0 = no clipping."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged into one step."""
+    ema: float = 0.99
+    """Decay of the averaged weights that are validated and exported. 0 = the last weights."""
+
+    def __post_init__(self) -> None:
+        positive = {"lr": self.lr, "accumulate": self.accumulate}
+        for name, value in positive.items():
+            if not value > 0:
+                raise UserError(f"--optimizer.{name} must be above 0")
+        others = ("final_lr", "warmup", "weight_decay", "clip", "ema")
+        for name in others:
+            if not getattr(self, name) >= 0:
+                raise UserError(f"--optimizer.{name} must not be negative")
+        if self.ema >= 1:
+            raise UserError("--optimizer.ema must be below 1")
+
+
+@dataclass
+class LogConfig:
+    """What a run writes while it trains, all counted in steps."""
+
+    every: int = 10
+    """Loss terms, learning rate and images/s to TensorBoard."""
+    validate: int = 250
+    """Validation loss and sample pictures."""
+    checkpoint: int = 250
+    """Full state to go on from."""
+    samples: int = 4
+    """Held-out pictures in each sample sheet."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise UserError(f"--log.{name} must be at least 1")
+
+
+@dataclass
+class TrainConfig:
+    """Train a style: one picture becomes a network that paints like it."""
+
+    style: str | None = None
+    """The style picture: a file, or 'strokes', a picture that ships with fast_nst."""
+    content: str = BUILTIN
+    """Content pictures: a folder, a hub id (OWNER/NAME), or 'builtin', which needs no download."""
+    output: Path | None = None
+    """The run folder. Default: runs/NAME-OF-THE-STYLE."""
+    resume: bool = False
+    """Go on from the run folder's checkpoint; start anew where there is none yet."""
+    init_from: str | None = None
+    """Start from a trained network instead of random weights: a run, a model.safetensors, or 'base'."""
+    steps: int = 2000
+    """Optimizer steps."""
+    seed: int = 0
+    """Seed of weights, order and crops."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Autocast precision of the transformation network and the loss network."""
+    channels_last: bool = True
+    """Memory layout NHWC: faster on CPUs and on GPUs with tensor cores."""
+    compile: bool = False
+    """torch.compile both networks: a minute or two of waiting, faster steps on GPUs."""
+    license: str = "unspecified"
+    """License of the trained network, written into the exported file."""
+    attribution: str = ""
+    """Who made the style picture, written into the exported file."""
+    network: TransformConfig = field(default_factory=TransformConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise UserError("--steps must be at least 1")
+        if self.seed < 0:
+            raise UserError("--seed must not be negative")
+        if self.data.size % STRIDE:
+            raise UserError(f"--data.size must be a multiple of {STRIDE}")
+        if self.loss.jitter >= self.data.size:
+            raise UserError("--loss.jitter must be below --data.size")
+
+    @property
+    def style_name(self) -> str:
+        """The style's name: its file's name without the suffix."""
+        return Path(self.style or "style").stem
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run is written."""
+        return self.output or Path("runs") / self.style_name
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, the way YAML and the exported file hold them."""
+        plain = asdict(self)
+        plain["output"] = str(self.run_folder)
+        plain["resume"] = False  # of the command, not of the run
+        plain["loss"]["style_taps"] = list(self.loss.style_taps)
+        return plain
+
+    def to_yaml(self) -> str:
+        """As a YAML file that `fast-nst train --config` takes."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+# What may differ between an interrupted run and the command that resumes it.
+RESUMABLE = {"resume", "output", "log", "init_from", "license", "attribution"}
+
+
+def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
+    """Refuse to go on with other settings than the run was started with.
+
+    Raises:
+        UserError: names the first field that differs.
+    """
+    for name, (now, then) in _differences(config.to_dict(), saved).items():
+        if name.split(".")[0] not in RESUMABLE:
+            raise UserError(
+                f"cannot resume {config.run_folder}: --{name} is {now!r}, the run was started with"
+                f" {then!r} (give another --output for a new run)"
+            )
+
+
+def _differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    found: dict[str, tuple[Any, Any]] = {}
+    for key, value in now.items():
+        other = then.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            for inner, pair in _differences(value, other).items():
+                found[f"{key}.{inner}"] = pair
+        elif value != other:
+            found[key] = (value, other)
+    return found

@@ -1,0 +1,229 @@
+"""torch -> ONNX, and the check that both say the same.
+
+The ONNX file is the product: input `image`, output `stylized`, both uint8 RGB [N, H, W, 3] with N, H and
+W free. Scaling, layout, padding to the network's stride, cropping, rounding and clipping are in the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fast_nst import __version__
+from fast_nst.errors import UserError, one_line
+from fast_nst.files import whole_file
+from fast_nst.networks.transform import MIN_SIDE, STRIDE, TransformNetwork, load_transform
+from fast_nst.runtime.stylizer import Stylizer
+
+FORMAT_VERSION = "1"
+OPSET = 22
+TOLERANCE = 1  # grey levels
+PARITY_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
+PLAIN_OPS = frozenset(
+    {
+        *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Expand", "Gather", "Identity"),
+        *("InstanceNormalization", "Max", "Min", "Mod", "Mul", "Pad", "Relu", "Reshape", "Resize"),
+        *("Round", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    }
+)
+
+
+class PixelGraph(nn.Module):
+    """The network as the ONNX file holds it: uint8 RGB [N, H, W, 3] in and out, any N, H, W >= 1."""
+
+    def __init__(self, network: TransformNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 [N, H, W, 3] to the same."""
+        _, height, width, _ = image.shape
+        x = image.permute(0, 3, 1, 2).float() / 255
+        bottom = torch.sym_max((height + STRIDE - 1) // STRIDE * STRIDE, MIN_SIDE) - height
+        right = torch.sym_max((width + STRIDE - 1) // STRIDE * STRIDE, MIN_SIDE) - width
+        # Replicate, not reflect: a 1x1 picture has nothing to reflect.
+        x = F.pad(x, (0, right, 0, bottom), mode="replicate")  # type: ignore[arg-type]  # SymInts
+        y = self.network(x)[:, :, :height, :width]
+        return (y * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """ONNX Runtime against torch, over all values of all shapes tried."""
+
+    worst: int
+    """Largest difference in grey levels."""
+    share_equal: float
+    """Share of values that are exactly equal."""
+    shapes: tuple[tuple[int, int, int], ...]
+    """[N, H, W] of the inputs."""
+
+    def to_json(self) -> str:
+        """As the file's metadata holds it."""
+        fields = {"worst_grey_levels": self.worst, "share_equal": round(self.share_equal, 6)}
+        return json.dumps({**fields, "shapes": [list(shape) for shape in self.shapes]})
+
+
+def export_onnx(
+    network: TransformNetwork, path: Path, metadata: dict[str, str], opset: int = OPSET
+) -> Parity:
+    """Write ``network`` as an ONNX file that obeys the contract; nothing is written where it does not.
+
+    Args:
+        network: in any mode, dtype float32; weights are copied into the file.
+        path: the file to write, atomically.
+        metadata: goes into ``metadata_props``; format version, fast_nst version, network and parity
+            report are added.
+
+    Raises:
+        UserError: the exported graph fails the checker, uses an op outside the plain set, or differs
+            from torch by more than one grey level anywhere; or the file cannot be written.
+    """
+    graph = PixelGraph(network.cpu().float()).eval()
+    model = _torch_to_onnx(graph, opset)
+    _tidy(model)
+    _check(model, opset)
+    parity = measure_parity(graph, model.SerializeToString(), PARITY_SHAPES)
+    if parity.worst > TOLERANCE:
+        raise UserError(
+            f"refusing to write {path}: ONNX Runtime and torch differ by {parity.worst} grey levels"
+        )
+    about = {
+        **metadata,
+        "format_version": FORMAT_VERSION,
+        "fast_nst_version": __version__,
+        "network": "johnson",
+        "width": str(network.config.width),
+        "blocks": str(network.config.blocks),
+        "parity": parity.to_json(),
+    }
+    onnx.helper.set_model_props(model, about)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished:
+            unfinished.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    return parity
+
+
+def measure_parity(
+    graph: nn.Module, model: bytes | Path, shapes: Sequence[tuple[int, int, int]], seed: int = 0
+) -> Parity:
+    """Run both on the same pictures, noise over a gradient, of every [N, H, W] in ``shapes``."""
+    stylizer = Stylizer(model, providers=["cpu"])
+    rng = np.random.default_rng(seed)
+    worst, equal, count = 0, 0, 0
+    for n, height, width in shapes:
+        ramp = np.linspace(0, 200, height)[:, None, None] * np.linspace(0.2, 1, width)[:, None]
+        image = (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
+        with torch.no_grad():
+            expected = graph(torch.from_numpy(image)).numpy()
+        got = stylizer(image)
+        if got.shape != expected.shape:
+            raise UserError(f"ONNX gives {got.shape} where torch gives {expected.shape}")
+        difference = np.abs(got.astype(np.int16) - expected)
+        worst = max(worst, int(difference.max()))
+        equal += int((difference == 0).sum())
+        count += difference.size
+    return Parity(worst, equal / count, tuple(shapes))
+
+
+def _torch_to_onnx(graph: PixelGraph, opset: int) -> onnx.ModelProto:
+    free = torch.export.Dim.DYNAMIC
+    example = torch.zeros(2, 37, 45, 3, dtype=torch.uint8)
+    # The exporter reports progress on stdout and in its log; what is wrong still raises.
+    with contextlib.redirect_stdout(io.StringIO()), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
+        try:
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                opset_version=opset,
+                input_names=["image"],
+                output_names=["stylized"],
+                dynamic_shapes=({0: free, 1: free, 2: free},),
+                verbose=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise UserError(f"export to opset {opset} failed: {one_line(error)}") from error
+    assert program is not None
+    return program.model_proto
+
+
+@contextlib.contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Only errors from these loggers."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Name the free dimensions, drop the exporter's notes (they hold paths of this machine)."""
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        for dim, name in zip(dims, ("batch", "height", "width"), strict=False):
+            dim.dim_param = name
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    model.graph.ClearField("value_info")
+    model.graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    model.graph.name = "fast_nst"
+    model.producer_name, model.producer_version = "fast_nst", __version__
+
+
+def _check(model: onnx.ModelProto, opset: int) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, Warning) as error:
+        raise UserError(f"the exported graph is not valid ONNX: {one_line(error)}") from error
+    if model.opset_import[0].version != opset:
+        raise UserError(f"this torch exports opset {model.opset_import[0].version}, not {opset}")
+    foreign = {node.op_type for node in model.graph.node if node.domain or node.op_type not in PLAIN_OPS}
+    if foreign or model.functions:
+        raise UserError(f"the exported graph uses ops outside the plain set: {sorted(foreign)}")
+
+
+def export_run(source: Path, output: Path | None = None, opset: int = OPSET) -> tuple[Path, Parity]:
+    """Export a run folder or a ``model.safetensors``; returns the file and its parity report.
+
+    Raises:
+        UserError: no trained network there, or the export fails its checks.
+    """
+    weights = source / "model.safetensors" if source.is_dir() else source
+    if not weights.is_file():
+        raise UserError(f"{source} holds no model.safetensors: is the run finished?")
+    network, about = load_transform(weights)
+    target = output or weights.with_suffix(".onnx")
+    return target, export_onnx(network, target, about, opset)
+
+
+def style_metadata(values: dict[str, Any]) -> dict[str, str]:
+    """Values as the strings that file headers hold: text as it is, all else as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

@@ -1,0 +1,174 @@
+"""The run folder: configuration, full-state checkpoints that survive any interruption, samples."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fast_nst.config import TrainConfig, check_resumable
+from fast_nst.errors import UserError, one_line
+from fast_nst.files import whole_file
+
+PREFIX = "step-"
+STATE, AVERAGE = "state.json", "average.safetensors"
+
+
+@dataclass
+class TrainState:
+    """Where a run is; saved with every checkpoint."""
+
+    step: int = 0
+    """Optimizer steps done, skipped ones included."""
+    lr_scale: float = 1.0
+    """Halved at every roll-back."""
+    skipped: int = 0
+    """Steps skipped because loss or gradient was not finite."""
+    rollbacks: int = 0
+    """Times the run went back to its last good state."""
+    seconds: float = 0.0
+    """Time spent in training steps."""
+    good_step: int = 0
+    """Step of the checkpoint to roll back to."""
+    bad_in_a_row: int = 0
+    """Skipped steps since the last good one."""
+    style_sha256: str = ""
+    """Hash of the style picture the run was started with."""
+    processes: int = 1
+    """Processes the run was started with: they share out the content between them."""
+    unreadable: list[str] = field(default_factory=list)
+    """Content pictures that could not be read."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever a full or unwritable disk raises below into one line naming ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except (SafetensorError, RuntimeError) as error:
+        text = one_line(error)
+        if not isinstance(error, SafetensorError) and "file" not in text.lower():
+            raise  # not about writing
+        raise UserError(f"cannot write {path}: {text.split('. ')[0]}") from error
+
+
+def open_run(config: TrainConfig) -> None:
+    """Make the run folder and write its config, or check that it is the one to resume.
+
+    Raises:
+        UserError: the folder holds a run and ``resume`` is off, or a run with other settings.
+    """
+    folder = config.run_folder
+    config_file = folder / "config.yaml"
+    if config_file.exists():
+        if not config.resume:
+            raise UserError(f"{folder} already holds a run: go on with --resume, or choose another --output")
+        try:
+            saved = yaml.safe_load(config_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError):
+            saved = None
+        if not isinstance(saved, dict):
+            raise UserError(f"{config_file} is damaged")
+        check_resumable(config, saved)
+    with writing(folder):
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        write_text(config_file, config.to_yaml())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest finished checkpoint of a run, or None."""
+    found = [
+        path
+        for path in (folder / "checkpoint").glob(f"{PREFIX}*")
+        if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()
+    ]
+    return max(found, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
+
+
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where a run's checkpoint of ``step`` lies."""
+    return folder / "checkpoint" / f"{PREFIX}{step:08d}"
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path, state: TrainState, average: nn.Module) -> None:
+    """Write the full state; a kill at any moment leaves the former checkpoint or this one, whole.
+
+    Older checkpoints go, but for the last good one.
+    """
+    final = checkpoint_folder(folder, state.step)
+    unfinished = final.with_name(final.name + ".tmp")
+    with writing(final):
+        if accelerator.is_main_process:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(unfinished))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            # Not through accelerate: it would pickle them, and run what a pickle says on resuming.
+            tensors = {key: value.detach().cpu().contiguous() for key, value in average.state_dict().items()}
+            save_file(tensors, unfinished / AVERAGE)
+            (unfinished / STATE).write_text(json.dumps(vars(state)))
+            _flush(unfinished)
+            shutil.rmtree(final, ignore_errors=True)
+            unfinished.rename(final)  # a folder's rename is atomic
+            for path in final.parent.iterdir():
+                if path not in (final, checkpoint_folder(folder, state.good_step)):
+                    shutil.rmtree(path, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def _flush(folder: Path) -> None:
+    """Force the files to disk, so that the rename cannot get there before them."""
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def load_checkpoint(accelerator: Accelerator, path: Path, average: nn.Module) -> TrainState:
+    """Restore weights, averaged weights, optimizer and RNG; returns where the run was.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    try:
+        state = TrainState(**json.loads((path / STATE).read_text()))
+        accelerator.load_state(str(path))
+        average.load_state_dict(load_file(path / AVERAGE))
+    except Exception as error:  # whatever a damaged file makes any of the loaders raise
+        raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
+    return state
+
+
+def check_same_inputs(config: TrainConfig, saved: TrainState, now: TrainState) -> None:
+    """Refuse to go on with another style picture or number of processes.
+
+    Raises:
+        UserError: says which.
+    """
+    if saved.style_sha256 != now.style_sha256:
+        raise UserError(f"cannot resume {config.run_folder}: the style picture has changed since")
+    if saved.processes != now.processes:
+        raise UserError(
+            f"cannot resume {config.run_folder} with {now.processes} processes:"
+            f" it was started with {saved.processes}, which share out the content"
+        )

@@ -1,0 +1,229 @@
+"""The command line as a user meets it: exit codes, one clear line for every mistake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fast_nst.cli import main
+
+
+def run(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fast_nst.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **more)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(path)
+    return path
+
+
+MISTAKES = {
+    "no such style": (["train", "--style", "nowhere.jpg"], "nowhere.jpg"),
+    "no style": (["train"], "--style is missing"),
+    "no such content": (["train", "--style", "strokes", "--content", "no/such/dir"], "no/such/dir"),
+    "unknown flag": (["train", "--styel", "x.jpg"], "--styel"),
+    "wrong type": (["train", "--style", "strokes", "--steps", "many"], "--steps"),
+    "wrong nested type": (["train", "--style", "strokes", "--data.batch", "4.5"], "--data.batch"),
+    "negative size": (["train", "--style", "strokes", "--data.size", "-256"], "--data.size"),
+    "size beside the stride": (["train", "--style", "strokes", "--data.size", "63"], "--data.size"),
+    "jitter beyond the crop": (["train", "--style", "strokes", "--loss.jitter", "256"], "--loss.jitter"),
+    "negative steps": (["train", "--style", "strokes", "--steps", "-1"], "--steps"),
+    "negative weight": (["train", "--style", "strokes", "--loss.weights.tv", "-1"], "--loss.weights.tv"),
+    "unknown precision": (["train", "--style", "strokes", "--mixed-precision", "int3"], "int3"),
+    "unknown loss network": (["train", "--style", "strokes", "--loss.network", "vgg91"], "vgg91"),
+    "unknown tap": (
+        ["train", "--style", "strokes", "--loss.network", "vgg19-compact", "--loss.content-tap", "relu9_9"],
+        "relu9_9",
+    ),
+    "no such config": (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    "no such model": (["stylize", "{picture}", "--model", "nowhere.onnx"], "nowhere.onnx"),
+    "no such input": (["stylize", "nowhere.png", "--model", "{model}"], "nowhere.png"),
+    "negative stylize size": (["stylize", "{picture}", "--model", "{model}", "--size", "-5"], "--size"),
+    "strength out of range": (
+        ["stylize", "{picture}", "--model", "{model}", "--strength", "2"],
+        "--strength",
+    ),
+    "no such run": (["export", "no/such/run"], "no/such/run"),
+    "no such verb": (["paint"], "paint"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_exit_code_2(
+    name: str, picture: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments, named = MISTAKES[name]
+    arguments = [argument.format(picture=picture, model=tiny_model) for argument in arguments]
+    if arguments[0] == "stylize":
+        arguments += ["--output", str(tmp_path / "out")]
+    if arguments[0] == "train" and "--output" not in arguments:
+        arguments += ["--output", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("fast-nst: ")
+    assert named in lines[0]
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("steps: 3\nstepz: 4\n", "stepz"),
+        ("data:\n  sise: 64\n", "sise"),
+        ("data:\n  size: big\n", "--data.size"),
+        ("steps: [1, 2]\n", "--steps"),
+        ("loss:\n  weights:\n    stile: 3\n", "stile"),
+        ("{ this is: not, yaml\n", "config.yaml"),
+        ("just a word\n", "config.yaml"),
+    ],
+)
+def test_a_wrong_yaml_key_or_type_is_named(
+    text: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert main(["train", "--style", "strokes", "--config", str(path)]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert named in lines[0]
+
+
+def test_unwritable_output_of_training_is_named(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["train", *quick, "--steps", "1", "--output", str(tmp_path / "file" / "run")]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert "cannot write" in lines[-1]
+    assert str(tmp_path / "file") in lines[-1]
+
+
+@pytest.fixture
+def small_disk() -> Path:
+    """A device that is always full."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this system")
+    return full
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from fast_nst.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("limit", [200, 60_000])
+def test_a_full_disk_ends_training_with_one_line(quick: list[str], tmp_path: Path, limit: int) -> None:
+    """Files beyond ``limit`` bytes cannot be written: the config's or the checkpoint's turn to fail."""
+    arguments = ["train", *quick, "--network.width", "8", "--steps", "2", "--output", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(limit), *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "cannot write" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_two_hundred_pictures_ten_broken(tmp_path: Path, tiny_model: Path) -> None:
+    folder = tmp_path / "in"
+    rng = np.random.default_rng(0)
+    for index in range(200):
+        path = folder / f"{index // 50}" / f"{index:03}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if index % 20 == 7:
+            path.write_bytes(b"\xff\xd8\xff broken")
+        else:
+            size = rng.integers(8, 60, 2)
+            Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+    output = tmp_path / "out"
+    done = run("stylize", str(folder), "--model", str(tiny_model), "--output", str(output))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(list(output.rglob("*.jpg"))) == 190
+    assert len(done.stdout.splitlines()) == 190
+    named = [line for line in done.stderr.splitlines() if line.startswith("skipped ")]
+    assert len(named) == 10
+    assert all(f"{index:03}.jpg" in done.stderr for index in range(7, 200, 20))
+    assert done.stderr.strip().splitlines()[-1] == "fast-nst: 190 done, 10 skipped"
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "accelerate", "datasets", "safetensors",
+                                  "tensorboard", "onnx", "onnxscript", "skimage", "scipy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+from fast_nst.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def blocked(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run where the training packages cannot be imported; a venv without them is tried by .ci/run."""
+    command = [sys.executable, "-c", BLOCKED, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_stylize_and_models_work_without_the_training_packages(
+    picture: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "result.png"
+    done = blocked("stylize", str(picture), "--model", str(tiny_model), "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    assert np.asarray(Image.open(output))[0, 0, 0] == 255 - 90
+    assert blocked("models").returncode == 0
+    assert blocked("--help").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["train", "--style", "x.jpg"], ["export", "run"]])
+def test_training_without_its_packages_names_the_install(arguments: list[str]) -> None:
+    done = blocked(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("pip install 'fast-nst[train]'")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_import_loads_neither_torch_nor_onnxruntime() -> None:
+    code = "import sys, fast_nst; print(sorted({'torch', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", [["train"], ["stylize"], ["export"], ["models"], ["backbone", "distill"]])
+def test_help_says_it_in_plain_types(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*verb, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "--config" in text
+    assert "<class" not in text
+
+
+def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert main([]) == 2
+    assert "fast-nst VERB" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error(picture: Path, tiny_model: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m fast_nst.cli --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, timeout=60)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,135 @@
+"""The ONNX contract: pixels in, pixels out, any size, and torch's own answer."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fast_nst.errors import UserError
+from fast_nst.export import OPSET, PLAIN_OPS, PixelGraph, export_onnx, export_run, measure_parity
+from fast_nst.networks.transform import TransformConfig, TransformNetwork, save_transform
+from fast_nst.runtime.stylizer import Stylizer
+
+
+@pytest.fixture(scope="session")
+def network() -> TransformNetwork:
+    """Random weights with more contrast than a new network has, so that differences would show."""
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(4, 3))
+    with torch.no_grad():
+        network.head.weight.mul_(8)
+    return network
+
+
+@pytest.fixture(scope="session")
+def exported(network: TransformNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "style.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export_onnx(network, path, {"style": "test", "license": "CC0"})
+    return path
+
+
+def test_onnx_runtime_and_torch_agree_on_all_sizes(network: TransformNetwork, exported: Path) -> None:
+    shapes = [(n, h, w) for n in (1, 3) for h, w in ((1, 1), (7, 5), (64, 64), (333, 517))]
+    parity = measure_parity(PixelGraph(network), exported, [*shapes, (1, 1080, 1920)])
+    assert parity.worst <= 1
+    assert parity.share_equal > 0.99
+
+
+def test_full_hd_agrees_in_a_batch_of_three(network: TransformNetwork, exported: Path) -> None:
+    assert measure_parity(PixelGraph(network), exported, [(3, 1080, 1920)]).worst <= 1
+
+
+@given(n=st.integers(1, 2), h=st.integers(1, 45), w=st.integers(1, 45))
+@settings(max_examples=60, deadline=None)
+def test_output_size_is_input_size(exported: Path, n: int, h: int, w: int) -> None:
+    image = np.zeros((n, h, w, 3), np.uint8)
+    assert Stylizer(exported, threads=1)(image).shape == image.shape
+
+
+@pytest.mark.parametrize("h", range(20, 24))
+@pytest.mark.parametrize("w", range(20, 24))
+def test_output_size_is_input_size_for_all_remainders_of_the_stride(exported: Path, h: int, w: int) -> None:
+    assert Stylizer(exported, threads=1)(np.zeros((h, w, 3), np.uint8)).shape == (h, w, 3)
+
+
+def test_values_are_rounded_not_truncated() -> None:
+    """A head that answers 200.6 / 255 everywhere must give 201."""
+    network = TransformNetwork(TransformConfig(4, 0))
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.fill_(float(torch.logit(torch.tensor(200.6 / 255))))
+        pixels = PixelGraph(network)(torch.zeros(1, 8, 8, 3, dtype=torch.uint8))
+    assert pixels.unique().tolist() == [201]
+
+
+def test_the_contract_is_in_the_file(exported: Path) -> None:
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["image"]
+    assert [value.name for value in model.graph.output] == ["stylized"]
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        assert [dim.dim_param for dim in dims[:3]] == ["batch", "height", "width"]
+        assert dims[3].dim_value == 3
+    assert {node.op_type for node in model.graph.node} <= PLAIN_OPS
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
+    metadata = Stylizer(exported).metadata
+    assert metadata["style"] == "test"
+    assert metadata["width"] == "4"
+    assert json.loads(metadata["parity"])["worst_grey_levels"] <= 1
+
+
+def test_nothing_of_this_machine_is_in_the_file(exported: Path) -> None:
+    data = exported.read_bytes()
+    for secret in (str(Path.cwd()), "site-packages", ".py", str(Path.home()) + "/"):
+        assert secret.encode() not in data
+
+
+def test_a_graph_that_differs_from_torch_is_not_written(
+    network: TransformNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that change behind the exporter's back stand for any exporter's mistake."""
+    from fast_nst import export
+
+    real = export._torch_to_onnx
+
+    def spoiled(graph: PixelGraph, opset: int) -> onnx.ModelProto:
+        model = real(graph, opset)
+        bias = next(item for item in model.graph.initializer if item.name.endswith("head.bias"))
+        bias.CopyFrom(onnx.numpy_helper.from_array(np.float32([2, 2, 2]), bias.name))
+        return model
+
+    monkeypatch.setattr(export, "_torch_to_onnx", spoiled)
+    with pytest.raises(UserError, match=r"differ by \d+ grey levels"):
+        export_onnx(network, tmp_path / "bad.onnx", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_exported_with_its_metadata(network: TransformNetwork, tmp_path: Path) -> None:
+    save_transform(network, tmp_path / "model.safetensors", {"style": "waves"})
+    path, parity = export_run(tmp_path)
+    assert path == tmp_path / "model.onnx"
+    assert parity.worst <= 1
+    assert Stylizer(path).metadata["style"] == "waves"
+
+
+def test_an_unfinished_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        export_run(tmp_path)
+
+
+def test_an_unwritable_target_is_named(network: TransformNetwork, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        export_onnx(network, tmp_path / "file" / "model.onnx", {})

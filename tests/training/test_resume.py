@@ -1,0 +1,171 @@
+"""A run that is interrupted, however, and resumed equals one that never was."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fast_nst.cli import main
+
+STEPS = 40
+
+
+def command(quick: list[str], output: Path, *more: str) -> list[str]:
+    options = [*quick, "--steps", str(STEPS), "--log.checkpoint", "3", "--log.validate", "8", *more]
+    return [sys.executable, "-m", "fast_nst.cli", "train", *options, "--output", str(output)]
+
+
+def resumed(quick: list[str], output: Path) -> list[str]:
+    return command([*quick, "--resume"], output)
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    # One thread: the suite runs beside other work, and the order of sums must not depend on it.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=180)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(quick: list[str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights of the run that was left alone."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    done = run(command(quick, folder))
+    assert done.returncode == 0, done.stderr
+    return (folder / "model.safetensors").read_bytes()
+
+
+def stop_when(arguments: list[str], reached: int, number: int, wait: float) -> subprocess.Popen[str]:
+    """Start training, wait for a checkpoint of step ``reached`` or later, then ``wait`` s, then signal it."""
+    folder = Path(arguments[-1]) / "checkpoint"
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        steps = [int(m[1]) for p in folder.glob("step-*") if (m := re.fullmatch(r"step-(\d+)", p.name))]
+        if steps and max(steps) >= reached:
+            break
+        time.sleep(0.005)
+    time.sleep(wait)
+    process.send_signal(number)
+    return process
+
+
+def test_killed_at_three_random_moments_gives_the_same_file(
+    quick: list[str], uninterrupted: bytes, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    rng = random.Random()  # other moments each time the suite runs
+    arguments = command(quick, folder)
+    for attempt, reached in enumerate((3, 9, 18)):
+        process = stop_when(arguments, reached, signal.SIGKILL, rng.random() * 0.1)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"attempt {attempt} was not killed"
+        arguments = resumed(quick, folder)
+    done = run(arguments)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "model.safetensors").read_bytes() == uninterrupted
+    assert (folder / "model.onnx").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_says_so_and_goes_on_to_the_same_file(
+    quick: list[str], uninterrupted: bytes, tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "stopped"
+    process = stop_when(command(quick, folder), 3, number, 0)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    stopped = re.search(r"stopped at step (\d+), state saved: go on with --resume", errors)
+    assert stopped, errors
+    assert "Traceback" not in errors
+    assert (folder / "checkpoint" / f"step-{int(stopped[1]):08d}").is_dir()
+    done = run(resumed(quick, folder))
+    assert done.returncode == 0, done.stderr
+    assert f"resumed at step {stopped[1]} of {STEPS}" in done.stderr
+    assert (folder / "model.safetensors").read_bytes() == uninterrupted
+
+
+def test_a_half_written_checkpoint_is_not_taken_for_one(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", *quick, "--steps", "4", "--log.checkpoint", "2", "--output", str(folder)]
+    assert main(arguments) == 0
+    (folder / "checkpoint" / "step-00000009.tmp").mkdir()
+    assert main([*arguments, "--resume"]) == 0
+
+
+def test_a_damaged_checkpoint_is_named(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", *quick, "--steps", "4", "--output", str(folder)]
+    assert main(arguments) == 0
+    for path in (folder / "checkpoint").glob("*/*.safetensors"):
+        path.write_bytes(b"damaged")
+    assert main([*arguments, "--resume"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "is damaged" in error
+    assert "step-00000004" in error
+
+
+def test_code_inside_a_checkpoint_is_never_run(quick: list[str], tmp_path: Path) -> None:
+    """accelerate unpickles what is registered with it for checkpointing."""
+    folder = tmp_path / "run"
+    arguments = ["train", *quick, "--steps", "4", "--output", str(folder)]
+    assert main(arguments) == 0
+    for path in (folder / "checkpoint").glob("step-*/*"):
+        if path.suffix in (".pkl", ".bin", ".pt"):
+            path.write_bytes(pickle.dumps(Exploit(tmp_path / "executed")))
+    (folder / "checkpoint" / "step-00000004" / "custom_checkpoint_0.pkl").write_bytes(
+        pickle.dumps(Exploit(tmp_path / "executed"))
+    )
+    main([*arguments, "--resume"])
+    assert not (tmp_path / "executed").exists()
+
+
+class Exploit:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.mark,))
+
+
+def test_another_style_picture_does_not_resume_a_run(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    style = tmp_path / "style.png"
+    Image.new("RGB", (40, 40), (200, 30, 30)).save(style)
+    arguments = ["train", *quick, "--style", str(style), "--steps", "2", "--output", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    Image.new("RGB", (40, 40), (30, 30, 200)).save(style)
+    assert main([*arguments, "--resume"]) == 2
+    assert "the style picture has changed" in capsys.readouterr().err
+
+
+def test_other_settings_do_not_resume_a_run(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["train", *quick, "--steps", "2", "--output", str(folder)]
+    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main([*arguments, "--resume", "--loss.weights.style", "3"]) == 2
+    assert "--loss.weights.style is 3.0, the run was started with 5.0" in capsys.readouterr().err
