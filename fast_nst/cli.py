@@ -94,6 +94,7 @@ def _parse(verb: str, options: type, arguments: list[str], positional: str = "")
 
 def _train(arguments: list[str]) -> int:
     """train a style: --style PICTURE [--content DIR|HUB-ID|builtin] [--config YAML]"""
+    import torch
     from accelerate import PartialState
 
     from fast_nst.config import TrainConfig
@@ -105,6 +106,10 @@ def _train(arguments: list[str]) -> int:
         folder = train(config)
     except Interrupted as stop:
         return _fail(one_line(stop), stop.exit_code)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "the GPU's memory is full: lower --data.batch, raising --optimizer.accumulate, or --data.size"
+        ) from error
     if PartialState().is_main_process:
         print(folder / "model.onnx")
     return OK

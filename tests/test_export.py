@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fast_nst.arguments import ExportOptions
 from fast_nst.errors import UserError
 from fast_nst.export import OPSET, PLAIN_OPS, PixelGraph, export_onnx, export_run, measure_parity
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, save_transform
@@ -133,3 +134,7 @@ def test_an_unwritable_target_is_named(network: TransformNetwork, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         export_onnx(network, tmp_path / "file" / "model.onnx", {})
+
+
+def test_the_command_line_names_the_opset_that_training_exports() -> None:
+    assert ExportOptions().opset == OPSET

@@ -2,8 +2,8 @@
 
 `vgg19_normalised_conv1_1-conv3_1.pt` is the true VGG19 with Gatys' normalized weights up to conv3_1;
 `vgg19_16x_conv1_1-conv5_1.pt` a quarter-width one (Wang et al. 2020, Collaborative Distillation) whose
-1x1 `aux` convolutions give features in VGG19's own channels. The hybrid takes relu1_1, relu2_1, relu3_1
-from the first, relu4_1 and relu5_1 from the aux convolutions and relu4_2 from the small network itself.
+1x1 `aux` convolutions give features in VGG19's own channels. The hybrid takes relu1_1 to relu3_1 from the
+first, relu4_1 and relu5_1 from the aux convolutions and what lies between from the small network itself.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from fast_nst.networks.features import LossNetwork, LossNetworkInfo, read_weight
 
 STEM_FILE = "vgg19_normalised_conv1_1-conv3_1.pt"
 QUARTER_FILE = "vgg19_16x_conv1_1-conv5_1.pt"
-STEM_TAPS = ("relu1_1", "relu2_1", "relu3_1")
+STEM_TAPS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 AUX_TAPS = ("relu4_1", "relu5_1")
-QUARTER_TAPS = ("relu4_2",)
+QUARTER_TAPS = ("relu3_2", "relu3_3", "relu3_4", "relu4_2", "relu4_3", "relu4_4")
 CAFFE_MEAN_RGB = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 

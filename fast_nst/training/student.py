@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fast_nst.files import whole_file
 from fast_nst.losses import gram_matrix
@@ -22,45 +24,66 @@ from fast_nst.networks.features import (
 )
 from fast_nst.training.run import writing
 
-TAPS = (*STYLE_TAPS, CONTENT_TAP)
+DEEPEST = "relu5_1"
+PADDING: vgg.Padding = "replicate"  # no dark edge, and it works on a single pixel
 ALIVE = 0.02  # a channel's largest pre-activation in a batch, in units of its layer's mean activation
-STYLE_WEIGHT = 3.0  # of the pairwise distances beside the features
+DISTANCE_WEIGHT = 0.5  # of the distances between pictures beside the features
+
+
+def _relus() -> tuple[str, ...]:
+    names = vgg.vgg19_layer_names()
+    return tuple(name for name in names[: names.index(DEEPEST) + 1] if name.startswith("relu"))
+
+
+LAYERS = _relus()  # every one of them is taught: a deep plain network learns its first layers so much faster
 
 
 class Student(nn.Module):
-    """The trainable network and one 1x1 adapter per tap into the teacher's channels."""
+    """The trainable network, and at every ReLU one 1x1 adapter into the teacher's channels.
+
+    Batch normalization between convolution and ReLU is for the training only; `folded` takes it out.
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, teacher_channels: dict[str, int]) -> None:
         super().__init__()
-        self.layers = vgg.build_vgg19(vgg.COMPACT_WIDTHS, "relu5_1", first_padding="replicate")
+        self.layers = vgg.build_vgg19(vgg.COMPACT_WIDTHS, DEEPEST, PADDING)
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        widths = {name: vgg.COMPACT_WIDTHS[int(name[4]) - 1] for name in LAYERS}
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(width) for name, width in widths.items()})
         self.adapters = nn.ModuleDict(
-            {
-                tap: nn.Conv2d(vgg.COMPACT_WIDTHS[int(tap[4]) - 1], channels, 1)
-                for tap, channels in teacher_channels.items()
-            }
+            {name: nn.Conv2d(widths[name], channels, 1) for name, channels in teacher_channels.items()}
         )
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Features at `TAPS` and the penalty on channels that no position of the batch switches on."""
+        """Features at `LAYERS` and the penalty on channels that no position of the batch switches on."""
         features, dead = {}, images.new_zeros(())
         x = (images - self.mean) / self.std
         for name, layer in self.layers.named_children():
-            before, x = x, layer(x)
-            if name.startswith("relu"):
+            if name in self.norms:
+                before = self.norms[name](x)
+                features[name] = x = layer(before)
                 scale = x.detach().mean() + 1e-6
                 dead = dead + F.relu(ALIVE - before.amax((0, 2, 3)) / scale).mean()
-            if name in TAPS:
-                features[name] = x
+            else:
+                x = layer(x)
         return features, dead
+
+    def folded(self) -> nn.Sequential:
+        """The plain VGG19 that this student is in eval mode, without batch normalization and adapters."""
+        trained = copy.deepcopy(self).eval()
+        for name, layer in trained.layers.named_children():
+            if isinstance(layer, nn.Conv2d):
+                norm = trained.norms[name.replace("conv", "relu")]
+                trained.layers.set_submodule(name, fuse_conv_bn_eval(layer, norm))  # type: ignore[arg-type]
+        return trained.layers
 
 
 def gram_distances(features: Tensor) -> Tensor:
@@ -79,34 +102,39 @@ def content_distances(features: Tensor) -> Tensor:
     return (error / original.flatten(1).var(1) + 1e-4).log()
 
 
-def matching_loss(student: Student, images: Tensor, targets: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The distillation terms: features, style distances, content distances, dead channels."""
+def matching_loss(
+    student: Student, images: Tensor, targets: dict[str, Tensor], scales: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The distillation terms: features, style distances, content distances, dead channels.
+
+    ``images`` [2N, 3, H, W] are pictures and their changed versions, ``targets`` the teacher's features
+    at `LAYERS`, ``scales`` their standard deviations over many pictures.
+    """
     features, dead = student(images)
     feature = images.new_zeros(())
     style = images.new_zeros(())
-    content = images.new_zeros(())
-    for tap in TAPS:
-        target = targets[tap]
-        mapped = F.relu(student.adapters[tap](features[tap]))
-        feature = feature + F.mse_loss(mapped, target / target.std())
-        if tap in STYLE_TAPS:
-            error = gram_distances(features[tap]) - gram_distances(target)
-            style = style + F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
-        else:
-            error = content_distances(features[tap]) - content_distances(target)
-            content = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
-    total = feature + STYLE_WEIGHT * style + content + 10 * dead
+    for name in LAYERS:
+        mapped = F.relu(student.adapters[name](features[name]))
+        feature = feature + F.mse_loss(mapped, targets[name] / scales[name])
+    for tap in STYLE_TAPS:
+        error = gram_distances(features[tap]) - gram_distances(targets[tap])
+        style = style + F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
+    error = content_distances(features[CONTENT_TAP]) - content_distances(targets[CONTENT_TAP])
+    content = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
+    total = feature + DISTANCE_WEIGHT * (style + content) + 10 * dead
     return {"total": total, "feature": feature, "style": style, "content": content, "dead": dead}
 
 
 def save_student(student: Student, teacher: LossNetwork, path: Path) -> None:
-    """Write the student without its adapters as an fp16 safetensors loss network, atomically."""
+    """Write the folded student as an fp16 safetensors loss network, atomically."""
     info = LossNetworkInfo(
         "vgg19-compact",
+        padding=PADDING,
         license="MIT (weights trained by fast_nst; the teacher's license is named in the card)",
         origin=f"distilled by fast-nst backbone distill from {teacher.info.origin}",
     )
-    state = {key: value.detach().half().contiguous() for key, value in student.layers.state_dict().items()}
+    plain = student.folded().state_dict()
+    state = {key: value.detach().half().contiguous() for key, value in plain.items()}
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as unfinished:

@@ -44,5 +44,5 @@ def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
 
 
 def test_a_tap_it_does_not_have_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="relu3_3"):
-        load_teacher(tmp_path, ["relu3_3"])
+    with pytest.raises(UserError, match="relu5_2"):
+        load_teacher(tmp_path, ["relu5_2"])

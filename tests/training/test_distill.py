@@ -12,6 +12,7 @@ from fast_nst.networks.features import LossNetwork, load_loss_network
 from fast_nst.networks.vgg import build_vgg19
 from fast_nst.training.distill import DistillConfig, distill
 from fast_nst.training.fidelity import make_pairs, measure_fidelity
+from fast_nst.training.student import LAYERS, Student
 from fast_nst.training.versions import changed_versions
 
 
@@ -46,7 +47,21 @@ def test_the_student_is_a_loss_network_of_a_quarter_width(
     assert "teacher.pth" in network.info.origin
     images = torch.rand(1, 3, 64, 64)
     assert network(images, ["relu5_1"])["relu5_1"].shape == (1, 128, 4, 4)
+    assert network(torch.rand(1, 3, 16, 16), ["relu5_1"])["relu5_1"].shape == (1, 128, 1, 1)
     assert path.stat().st_size < 2_000_000
+
+
+def test_the_saved_network_is_the_student_without_batch_normalization() -> None:
+    torch.manual_seed(0)
+    student = Student(dict.fromkeys(LAYERS, 8)).train()
+    student(torch.rand(4, 3, 48, 48))  # moves the running statistics
+    images = torch.rand(2, 3, 48, 48)
+    plain = student.folded()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in plain.modules())
+    assert student.training
+    expected = student.eval()(images)[0]["relu5_1"]
+    got = plain((images - student.mean) / student.std)
+    assert torch.allclose(got, expected, atol=1e-4)
 
 
 def test_a_finished_distillation_resumed_changes_nothing(
@@ -106,14 +121,3 @@ def test_a_network_is_wholly_faithful_to_itself_and_less_to_noise(teacher: Path)
 
     noise = Random(network.info, network.layers, "")
     assert measure_fidelity(network, noise, pairs).style < 0.9
-
-
-def test_challengers_take_part_where_there_are_paintings(
-    teacher: Path, photographs: Path, tmp_path: Path
-) -> None:
-    more = {"styles": str(photographs), "steps": 4}
-    alone = distill(config(teacher, photographs, tmp_path / "alone.safetensors", challengers=0, **more))
-    challenged = distill(config(teacher, photographs, tmp_path / "both.safetensors", challengers=2, **more))
-    assert alone.read_bytes() != challenged.read_bytes()
-    state = torch.load(tmp_path / "both.distill", weights_only=True)
-    assert len(state["challengers"]) == 2
