@@ -110,6 +110,12 @@ def _plain(error: BaseException) -> str:
     text = re.sub(r"[Pp]arser key \"([\w.]+)\":", lambda m: f"--{m[1]}:", text)
     text = re.sub(r"Subcommand '.*?' does not accept option", "no such option", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    text = re.sub(
+        r"Does not validate against any of the Union subtypes Subtypes: \[(.*?)(?:, NoneType)?\]"
+        r" Errors: .* Given value: (.*)",
+        r"expected \1. Got value: \2",
+        text,
+    )
     text = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", text)
     text = text.replace("Expected a one of", "expected one of").replace("Expected a ", "expected ")
     text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), text)

@@ -134,8 +134,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UserError("--steps must be at least 1")
-        if self.seed < 0:
-            raise UserError("--seed must not be negative")
+        if not 0 <= self.seed < 2**32:
+            raise UserError("--seed must be from 0 to 4294967295")
         if self.data.size % STRIDE:
             raise UserError(f"--data.size must be a multiple of {STRIDE}")
         if self.loss.jitter >= self.data.size:
@@ -165,7 +165,7 @@ class TrainConfig:
 
 
 # What may differ between an interrupted run and the command that resumes it.
-RESUMABLE = {"resume", "output", "log", "init_from", "license", "attribution"}
+RESUMABLE = {"resume", "output", "log", "license", "attribution"}
 
 
 def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
     Raises:
         UserError: names the first field that differs.
     """
-    for name, (now, then) in _differences(config.to_dict(), saved).items():
+    for name, (now, then) in differences(config.to_dict(), saved).items():
         if name.split(".")[0] not in RESUMABLE:
             raise UserError(
                 f"cannot resume {config.run_folder}: --{name} is {now!r}, the run was started with"
@@ -182,12 +182,13 @@ def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
             )
 
 
-def _differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields of ``now`` that differ in ``then``, by dotted name, with both values."""
     found: dict[str, tuple[Any, Any]] = {}
     for key, value in now.items():
         other = then.get(key)
         if isinstance(value, dict) and isinstance(other, dict):
-            for inner, pair in _differences(value, other).items():
+            for inner, pair in differences(value, other).items():
                 found[f"{key}.{inner}"] = pair
         elif value != other:
             found[key] = (value, other)

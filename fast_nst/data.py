@@ -25,6 +25,7 @@ from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
 BUILTIN = "builtin"
 MAX_TRIES = 64  # unreadable pictures in a row after which the source is called broken
 SHUFFLE_BUFFER = 1000
+HeldOut = tuple[list[np.ndarray], tuple[str, ...]]  # pictures, and what could not be read among them
 
 
 @dataclass
@@ -160,7 +161,7 @@ class StreamCrops(IterableDataset[Crop]):
                 try:
                     pixels = decode_picture(_source(image)).pixels
                 except UnreadablePicture:
-                    unreadable.append(str(image.get("path") or "a streamed picture"))
+                    unreadable.append(_name(image))
                     if len(unreadable) >= MAX_TRIES:
                         raise UserError(f"{MAX_TRIES} streamed pictures in a row are unreadable") from None
                     continue
@@ -173,7 +174,14 @@ class StreamCrops(IterableDataset[Crop]):
 
 
 def _source(image: dict[str, Any]) -> bytes | Path:
-    return image["bytes"] if image.get("bytes") is not None else Path(image["path"])
+    if image.get("bytes") is not None:
+        return image["bytes"]
+    if "://" not in image["path"]:
+        return Path(image["path"])
+    from datasets.utils.file_utils import xopen  # a data set of files or archives on the hub
+
+    with xopen(image["path"], "rb") as file:
+        return file.read()
 
 
 @dataclass
@@ -186,6 +194,10 @@ class Content:
     streaming: bool
     validation: list[np.ndarray]
     """Held-out pictures, uint8 [H, W, 3] each."""
+    unreadable: tuple[str, ...] = ()
+    """Files met on the way to the held-out pictures that could not be read."""
+    fingerprint: str = ""
+    """Hash of the names in a content folder: with other files a run would not go on as it began."""
     held_out: frozenset[bytes] = frozenset()
     """Keys of the held-out pictures of a stream: it is left whole, or they would come from other shards
     and the order of the shards would be fixed."""
@@ -197,23 +209,25 @@ def open_content(source: str, config: DataConfig, seed: int) -> Content:
     Raises:
         UserError: no such folder or data set, or too few pictures in it.
     """
-    given = None
+    given: HeldOut | None = None
     if config.validation_content is not None:
         held_out = picture_folder(config.validation_content)
         given = _decode_some(held_out, config.validation, config.validation_content)
     if source == BUILTIN:
-        return Content(BUILTIN, None, False, given or _builtin_validation(config.validation, seed))
+        return Content(BUILTIN, None, False, *(given or (_builtin_validation(config.validation, seed), ())))
     path = Path(source)
     if path.is_dir() and next(path.glob("*.parquet"), None) is None:
         files = picture_folder(source)
+        names = [Path(row["image"]["path"]).relative_to(path).as_posix() for row in files]
+        fingerprint = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
         if given is not None:
-            return Content(source, files, False, given)
+            return Content(source, files, False, *given, fingerprint)
         count = min(config.validation, len(files) // 2)
         if count == 0:
             raise UserError(f"content folder {source} holds a single picture: give at least two")
         order = np.random.default_rng([seed, 4]).permutation(len(files))
         held, kept = files.select(order[:count]), files.select(np.sort(order[count:]))
-        return Content(source, kept, False, _decode_some(held, count, source))
+        return Content(source, kept, False, *_decode_some(held, count, source), fingerprint)
     return _open_stream(source, config, seed, given)
 
 
@@ -231,18 +245,24 @@ def picture_folder(source: str) -> Any:
     return HFDataset.from_dict({"image": paths}).cast_column("image", HFImage(decode=False))
 
 
-def _decode_some(files: Any, count: int, source: str) -> list[np.ndarray]:
+def _decode_some(files: Any, count: int, source: str) -> HeldOut:
     pictures: list[np.ndarray] = []
+    unreadable: list[str] = []
     for row in files:
         try:
             pictures.append(decode_picture(_source(row["image"])).pixels)
         except UnreadablePicture:
+            unreadable.append(_name(row["image"]))
             continue
         if len(pictures) == count:
-            return pictures
+            break
     if not pictures:
         raise UserError(f"no readable picture to validate on in {source}")
-    return pictures
+    return pictures, tuple(unreadable)
+
+
+def _name(image: dict[str, Any]) -> str:
+    return str(image.get("path") or "a streamed picture")
 
 
 def _builtin_validation(count: int, seed: int) -> list[np.ndarray]:
@@ -254,7 +274,7 @@ def _builtin_validation(count: int, seed: int) -> list[np.ndarray]:
     return [*photographs, *made][:count]
 
 
-def _open_stream(source: str, config: DataConfig, seed: int, given: list[np.ndarray] | None) -> Content:
+def _open_stream(source: str, config: DataConfig, seed: int, given: HeldOut | None) -> Content:
     import datasets
 
     if Path(source).exists():
@@ -281,10 +301,10 @@ def _open_stream(source: str, config: DataConfig, seed: int, given: list[np.ndar
         here = "" if Path(source).exists() else "; there is no such folder either"
         raise UserError(f"content {source} could not be opened: {one_line(error)}{here}") from error
     shuffled = stream.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
-    return Content(source, shuffled, True, given, held_out)
+    return Content(source, shuffled, True, *given, held_out=held_out)
 
 
 def picture_key(image: dict[str, Any]) -> bytes:
-    """Tells streamed pictures apart by their content."""
-    source = _source(image)
-    return hashlib.blake2b(source if isinstance(source, bytes) else str(source).encode()).digest()
+    """Tells streamed pictures apart by their content, or by their address where it is not there yet."""
+    source = image["bytes"] if image.get("bytes") is not None else str(image["path"]).encode()
+    return hashlib.blake2b(source).digest()

@@ -29,7 +29,8 @@ from fast_nst.networks.transform import MIN_SIDE, STRIDE, TransformNetwork, load
 from fast_nst.runtime.stylizer import Stylizer
 
 FORMAT_VERSION = "1"
-OPSET = 22
+OPSET = 22  # the newest that onnxruntime runs since 1.20
+AVERAGE = "average.safetensors"  # in a checkpoint: weights to export
 TOLERANCE = 1  # grey levels
 PARITY_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
 PLAIN_OPS = frozenset(
@@ -204,24 +205,36 @@ def _check(model: onnx.ModelProto, opset: int) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, Warning) as error:
         raise UserError(f"the exported graph is not valid ONNX: {one_line(error)}") from error
     if model.opset_import[0].version != opset:
-        raise UserError(f"this torch exports opset {model.opset_import[0].version}, not {opset}")
+        got = model.opset_import[0].version
+        raise UserError(f"opset {opset} is not to be had: torch fell back to {got}; the default is {OPSET}")
     foreign = {node.op_type for node in model.graph.node if node.domain or node.op_type not in PLAIN_OPS}
     if foreign or model.functions:
         raise UserError(f"the exported graph uses ops outside the plain set: {sorted(foreign)}")
 
 
 def export_run(source: Path, output: Path | None = None, opset: int = OPSET) -> tuple[Path, Parity]:
-    """Export a run folder or a ``model.safetensors``; returns the file and its parity report.
+    """Export a run folder, a checkpoint or a ``model.safetensors``; returns the file and its parity report.
+
+    Of an unfinished run, the averaged weights of its newest checkpoint.
 
     Raises:
         UserError: no trained network there, or the export fails its checks.
     """
-    weights = source / "model.safetensors" if source.is_dir() else source
-    if not weights.is_file():
-        raise UserError(f"{source} holds no model.safetensors: is the run finished?")
+    weights = _weights_file(source)
     network, about = load_transform(weights)
-    target = output or weights.with_suffix(".onnx")
+    target = output or (source / "model.onnx" if source.is_dir() else weights.with_suffix(".onnx"))
     return target, export_onnx(network, target, about, opset)
+
+
+def _weights_file(source: Path) -> Path:
+    checkpoints = sorted(source.glob("checkpoint/step-*[0-9]"), reverse=True)
+    of_checkpoints = [folder / AVERAGE for folder in (source, *checkpoints)]
+    # A checkpoint's own model.safetensors is accelerate's, of the weights before averaging.
+    candidates = [of_checkpoints[0], source / "model.safetensors", *of_checkpoints[1:]]
+    found = [path for path in (source, *candidates) if path.is_file()]
+    if not found:
+        raise UserError(f"{source} holds neither model.safetensors nor a checkpoint")
+    return found[0]
 
 
 def style_metadata(values: dict[str, Any]) -> dict[str, str]:

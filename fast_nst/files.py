@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         yield unfinished
+        flush(unfinished)
         unfinished.replace(path)
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def flush(path: Path) -> None:
+    """Force a file or a folder's list of names to disk: a power cut must not find a renamed, empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -56,9 +56,9 @@ class LossWeights:
 
     content: float = 1.0
     """Weight of the content loss."""
-    style: float = 2.0
+    style: float = 5.0
     """Weight of the style loss (mean over the style taps). Higher = more style, less content."""
-    tv: float = 10.0
+    tv: float = 30.0
     """Weight of the total variation. Higher = smoother flat areas."""
 
 

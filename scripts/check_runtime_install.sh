@@ -19,15 +19,24 @@ fi
 style=$(fast-nst models | head -n 1 | cut -f 1)
 fast-nst stylize "$source/fast_nst/assets/strokes.jpg" --model "$style" --output stylized.png
 python - <<'PYTHON'
+import subprocess
+import sys
 import time
 
-started = time.perf_counter()
-import fast_nst
-
-print(f"import fast_nst: {time.perf_counter() - started:.3f} s")
 from PIL import Image
 
 assert Image.open("stylized.png").size == (800, 640)
+
+
+def seconds() -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import fast_nst"], check=True)
+    return time.perf_counter() - started
+
+
+best = min(seconds() for _ in range(5))
+print(f'python -c "import fast_nst": {best:.3f} s')
+assert best < 0.5
 PYTHON
 if fast-nst train --style strokes 2>message; then exit 1; fi
 grep -q "pip install 'fast-nst\[train\]'" message

@@ -34,7 +34,8 @@ class Convention:
 CONVENTIONS = {
     "pytorch-examples": Convention(1, 1, lambda channels: 1 / channels**2),
     "jcjohnson": Convention(TO_255, 1, lambda channels: 1 / channels**2),
-    "lengstrom": Convention(TO_255, 2, lambda channels: 2 / channels**2),
+    # Its 2 * tf.nn.l2_loss(x) / size is a mean: l2_loss halves.
+    "lengstrom": Convention(TO_255, 1, lambda channels: 1 / channels**2),
 }
 
 

@@ -109,15 +109,6 @@ def test_unwritable_output_of_training_is_named(
     assert str(tmp_path / "file") in lines[-1]
 
 
-@pytest.fixture
-def small_disk() -> Path:
-    """A device that is always full."""
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full on this system")
-    return full
-
-
 LIMITED = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -227,3 +218,29 @@ def test_a_reader_that_leaves_is_no_error(picture: Path, tiny_model: Path, tmp_p
     command = f"{sys.executable} -m fast_nst.cli --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stylize", "x.jpg", "--model", "strokes", "--size", "abc"], "--size: expected int. Got value: abc"),
+        (["train", "--style", "strokes", "--seed", "5000000000"], "--seed must be from 0"),
+        (["backbone", "distill", "--seed", "-1"], "--seed must be from 0"),
+    ],
+)
+def test_a_wrong_number_is_said_without_jargon(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "Union" not in error
+
+
+def test_providers_are_given_with_commas(
+    picture: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["stylize", str(picture), "--model", str(tiny_model), "--output", str(tmp_path / "out.png")]
+    assert main([*start, "--providers", "cpu"]) == 0
+    assert main([*start, "--providers", "warp-drive,cpu"]) == 2
+    assert "warp-drive" in capsys.readouterr().err

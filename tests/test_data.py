@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from fast_nst.data import (
     BuiltinCrops,
+    Content,
     DataConfig,
     FolderCrops,
     StreamCrops,
@@ -152,3 +155,28 @@ def test_held_out_pictures_of_a_stream_are_not_trained_on(parquet: Path, workers
     assert len(held_out) == 6
     assert not trained & held_out
     assert len(trained) == 24 - 6 - 1  # one row is broken
+
+
+def test_a_streamed_data_set_of_picture_files_in_an_archive_is_read(tmp_path: Path) -> None:
+    """Its rows hold an address such as zip://0.png::set.zip, and no bytes."""
+
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for index in range(3):
+            buffer = io.BytesIO()
+            Image.new("RGB", (40, 40), (80 * index, 0, 0)).save(buffer, "png")
+            archive.writestr(f"{index}.png", buffer.getvalue())
+    files = {"train": [str(tmp_path / "set.zip")]}
+    stream = datasets.load_dataset("imagefolder", data_files=files, split="train", streaming=True)
+    stream = stream.cast_column("image", datasets.Image(decode=False))
+    crops = StreamCrops(Content("set", stream, True, []), 0, 0, 0, 16, 1.0)
+    reds = {int(crop.image[0, 0, 0]) for crop in islice(crops, 3)}
+    assert reds == {0, 80, 160}
+
+
+def test_unreadable_held_out_pictures_are_named(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("RGB", (40, 40)).save(tmp_path / f"{index}.png")
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    content = open_content(str(tmp_path), DataConfig(validation_content=str(tmp_path)), 0)
+    assert len(content.validation) == 3
+    assert [Path(name).name for name in content.unreadable] == ["broken.png"]

@@ -24,6 +24,7 @@ QUARTER_FILE = "vgg19_16x_conv1_1-conv5_1.pt"
 STEM_TAPS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 AUX_TAPS = ("relu4_1", "relu5_1")
 QUARTER_TAPS = ("relu3_2", "relu3_3", "relu3_4", "relu4_2", "relu4_3", "relu4_4")
+SMALLEST = 32  # px; below, block 5 has a single pixel and nothing to reflect
 CAFFE_MEAN_RGB = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 
@@ -50,6 +51,12 @@ class HybridTeacher(LossNetwork):
         if stem_taps:
             features.update(super().forward(images, stem_taps))
         small = {tap for tap in wanted if tap in (*AUX_TAPS, *QUARTER_TAPS)}
+        if small and min(images.shape[-2:]) < SMALLEST:
+            height, width = images.shape[-2:]
+            raise UserError(
+                f"a picture of {width}x{height} px is too small for the hybrid teacher, which reflects its"
+                f" edges: use at least {SMALLEST} px"
+            )
         x = images
         for name, layer in self.quarter.named_children():
             if not small - features.keys():
@@ -57,6 +64,8 @@ class HybridTeacher(LossNetwork):
             x = layer(x)
             if name in small:
                 features[name] = torch.relu(self.aux[name](x)) if name in AUX_TAPS else x
+        if wanted - features.keys():
+            raise KeyError(f"taps not built: {sorted(wanted - features.keys())}")
         return features
 
 

@@ -51,9 +51,9 @@ class StylizeOptions:
     """From 1 to 100, for jpg, webp and avif."""
     threads: int | None = None
     """CPU threads. Default: one per core."""
-    providers: list[str] | None = None
-    """What to run on, best first: cpu, cuda, tensorrt, coreml, directml, openvino. Default: cuda if
-    this onnxruntime has it, else cpu."""
+    providers: str | None = None
+    """What to run on, best first, with commas between: cpu, cuda, tensorrt, coreml, directml, openvino.
+    Default: cuda if this onnxruntime has it, else cpu."""
     overwrite: bool = True
     """Write over results that exist already; false keeps them and makes only the missing ones."""
     max_pixels: int | None = None
@@ -105,7 +105,8 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     if not options.overwrite:
         report.kept = [job.target for job in jobs if job.target.exists()]
         jobs = [job for job in jobs if not job.target.exists()]
-    stylizer = Stylizer(model, threads=options.threads, providers=options.providers)
+    providers = options.providers.split(",") if options.providers is not None else None
+    stylizer = Stylizer(model, threads=options.threads, providers=providers)
     # disable=None: no bar unless stderr is a terminal
     with tqdm(total=len(jobs), unit="picture", disable=None, delay=1) as bar:
         for job, decoded in _decode_ahead(jobs, options.max_pixels):

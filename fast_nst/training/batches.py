@@ -42,7 +42,7 @@ def training_batches(
     """Batches of this process from ``step`` on; close them to end the workers."""
     data = config.data
     if content.streaming:  # split by process on its own
-        return _in_plain_words(_stream_batches(content, config, accelerator, step))
+        return in_plain_words(_stream_batches(content, config, accelerator, step))
     per_step = data.batch * config.optimizer.accumulate * accelerator.num_processes
     span = (step * per_step, config.steps * per_step)
     crops: Dataset[content_data.Crop]
@@ -50,7 +50,7 @@ def training_batches(
         crops = content_data.BuiltinCrops(config.seed, *span, data.size)
     else:
         crops = content_data.FolderCrops(content.train, config.seed, *span, data.size, data.min_scale)
-    return _in_plain_words(accelerator.prepare(_loader(crops, config, accelerator, data.workers)))
+    return in_plain_words(accelerator.prepare(_loader(crops, config, accelerator, data.workers)))
 
 
 def _stream_batches(
@@ -87,7 +87,7 @@ def _loader(
     )
 
 
-def _in_plain_words(loader: Iterable[content_data.Batch]) -> Generator[content_data.Batch, None, None]:
+def in_plain_words(loader: Iterable[content_data.Batch]) -> Generator[content_data.Batch, None, None]:
     """The loader's batches; what a worker says of bad data without the traceback torch wraps it in."""
     try:
         yield from loader

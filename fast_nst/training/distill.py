@@ -8,29 +8,36 @@ too; (b) lets the student's own, fewer channels stand in for the teacher's in `f
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from fast_nst.config import differences
 from fast_nst.crops import to_float
 from fast_nst.data import FolderCrops, collate, picture_folder
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
 from fast_nst.networks.features import LossNetwork, load_loss_network
+from fast_nst.training.batches import in_plain_words
 from fast_nst.training.run import writing
 from fast_nst.training.student import LAYERS, Student, matching_loss, save_student
 from fast_nst.training.versions import changed_versions
 
+logger = logging.getLogger("fast_nst")
+
 MIN_SCALE = 0.5  # smallest crop, as a share of the picture's shorter side
+SAVE_EVERY = 200  # steps
 ADAPTER_LR = 3.0  # of the adapters, times that of the network
 
 
@@ -67,6 +74,8 @@ class DistillConfig:
                 raise UserError(f"--{name} must be at least {least}")
         if not self.lr > 0:
             raise UserError("--lr must be above 0")
+        if not 0 <= self.seed < 2**32:
+            raise UserError("--seed must be from 0 to 4294967295")
 
 
 def distill(config: DistillConfig) -> Path:
@@ -76,9 +85,10 @@ def distill(config: DistillConfig) -> Path:
         UserError: a missing teacher or folder, or an output that cannot be written.
     """
     torch.manual_seed(config.seed)
-    teacher = load_loss_network(config.teacher, LAYERS).to(memory_format=torch.channels_last)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    teacher = load_loss_network(config.teacher, LAYERS).to(device).to(memory_format=torch.channels_last)
     scales = teacher_scales(teacher, config)
-    student = Student(teacher_channels(teacher)).to(memory_format=torch.channels_last)
+    student = Student(teacher_channels(teacher)).to(device).to(memory_format=torch.channels_last)
     adapters = list(student.adapters.parameters())
     others = [*student.layers.parameters(), *student.norms.parameters()]
     rates = [config.lr, config.lr * ADAPTER_LR]
@@ -91,21 +101,30 @@ def distill(config: DistillConfig) -> Path:
     first = 0
     if config.resume and state_file.exists():
         with reading_state(state_file):
-            state = torch.load(state_file, weights_only=True)
+            state = torch.load(state_file, map_location=device, weights_only=True)
+            started_with = state["config"]
             student.load_state_dict(state["student"])
             optimizer.load_state_dict(state["optimizer"])
             schedule.load_state_dict(state["schedule"])
             first = state["step"]
+        for name, (now, then) in differences(recipe(config), started_with).items():
+            raise UserError(f"cannot resume: --{name} is {now!r}, the distillation was started with {then!r}")
     elif config.output.exists():
-        raise UserError(f"{config.output} is there already: --resume goes on, or give another --output")
-    batches = iter(pictures(config, first))
+        hint = "its .distill state is not" if config.resume else "--resume goes on"
+        raise UserError(f"{config.output} is there already: {hint}, or give another --output")
+    batches = in_plain_words(pictures(config, first))
+    unreadable: set[str] = set()
     progress = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=None)
     started = time.monotonic()
     for step in progress:
-        images = to_float(next(batches).images)
+        batch = next(batches)
+        for name in set(batch.unreadable) - unreadable:
+            unreadable.add(name)
+            logger.warning("skipped unreadable picture %s", name)
+        images = to_float(batch.images)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         images = torch.cat([images, changed_versions(images, images.roll(1, 0), generator)])
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.to(device).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             targets = teacher(images, LAYERS)
         terms = matching_loss(student, images, targets, scales)
@@ -117,23 +136,30 @@ def distill(config: DistillConfig) -> Path:
         if step % 20 == 0:
             values = " ".join(f"{name} {float(value.detach()):.3f}" for name, value in terms.items())
             progress.write(f"step {step} {values} {time.monotonic() - started:.0f} s", file=sys.stderr)
-        if (step + 1) % 200 == 0 or step + 1 == config.steps:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps:
             save_student(student, teacher, config.output)
             state = {
                 "student": student.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
                 "step": step + 1,
+                "config": recipe(config),
             }
             with writing(state_file), whole_file(state_file) as unfinished:
                 torch.save(state, unfinished)
     return config.output
 
 
+def recipe(config: DistillConfig) -> dict[str, Any]:
+    """The settings that a resumed distillation must share with the one it goes on with."""
+    where = {"output", "resume", "workers"}
+    return {name: value for name, value in asdict(config).items() if name not in where}
+
+
 @torch.no_grad()
 def teacher_channels(teacher: LossNetwork) -> dict[str, int]:
     """Channels of the teacher at `LAYERS`."""
-    probe = teacher(torch.zeros(1, 3, 64, 64), LAYERS)
+    probe = teacher(torch.zeros(1, 3, 64, 64, device=teacher.mean.device), LAYERS)
     return {name: features.shape[1] for name, features in probe.items()}
 
 
@@ -141,7 +167,7 @@ def teacher_channels(teacher: LossNetwork) -> dict[str, int]:
 def teacher_scales(teacher: LossNetwork, config: DistillConfig) -> dict[str, Tensor]:
     """Standard deviation of the teacher's features at `LAYERS` over the first few batches."""
     batches = islice(pictures(replace(config, workers=0), 0), 4)
-    images = torch.cat([to_float(batch.images) for batch in batches])
+    images = torch.cat([to_float(batch.images) for batch in batches]).to(teacher.mean.device)
     return {name: features.std() for name, features in teacher(images, LAYERS).items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fast_nst.config import TrainConfig
+from fast_nst.errors import one_line
 from fast_nst.export import style_metadata
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork
@@ -77,7 +80,7 @@ def without_folders(value: Any) -> Any:
     """Plain values with every path that exists here cut to its last part: folders are nobody's business."""
     if isinstance(value, dict):
         return {key: without_folders(inner) for key, inner in value.items()}
-    if isinstance(value, str) and value and Path(value).exists():
+    if isinstance(value, str) and os.path.exists(value):  # noqa: PTH110 - pathlib raises on a long text
         return Path(value).resolve().name
     return value
 
@@ -91,12 +94,13 @@ def write_card(
 ) -> None:
     """card.md of a finished run: preview, recipe, losses, origin."""
     rate = images / state.seconds if state.seconds else 0.0
+    shown = json.loads(about["config"])  # without the folders of this machine
     rows = {
         "network": f"Johnson et al. 2016, width {config.network.width}, {config.network.blocks} blocks",
-        "loss network": f"{config.loss.network} (weights sha256 {about['loss_network_sha256'][:16]})",
-        "style picture": f"{config.style} (sha256 {about['style_sha256'][:16]})",
-        "content": config.content,
-        "started from": config.init_from or "random weights",
+        "loss network": f"{shown['loss']['network']} (weights sha256 {about['loss_network_sha256'][:16]})",
+        "style picture": f"{shown['style']} (sha256 {about['style_sha256'][:16]})",
+        "content": shown["content"],
+        "started from": shown["init_from"] or "random weights",
         "steps x pictures": f"{config.steps} x {images // config.steps}, {config.data.size} px",
         "time": f"{state.seconds / 60:.1f} min of training steps, {rate:.1f} images/s",
         "skipped steps": f"{state.skipped} ({state.rollbacks} roll-backs)",
@@ -105,7 +109,8 @@ def write_card(
         "attribution": config.attribution or "-",
         **{f"validation {name}": f"{value:.4f}" for name, value in validation.items()},
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    cells = {name: one_line(value).replace("|", "\\|") for name, value in rows.items()}
+    table = "\n".join(f"| {name} | {value} |" for name, value in cells.items())
     text = (
         f"# {config.style_name}\n\n![style, contents, stylized](preview.jpg)\n\n"
         f"| | |\n|---|---|\n{table}\n\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,16 @@ from pathlib import Path
 import yaml
 from accelerate import Accelerator
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from fast_nst.config import TrainConfig, check_resumable
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import whole_file
+from fast_nst.export import AVERAGE
+from fast_nst.files import flush, whole_file
+from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 
 PREFIX = "step-"
-STATE, AVERAGE = "state.json", "average.safetensors"
+STATE = "state.json"
 
 
 @dataclass
@@ -44,6 +44,10 @@ class TrainState:
     """Skipped steps since the last good one."""
     style_sha256: str = ""
     """Hash of the style picture the run was started with."""
+    content_sha256: str = ""
+    """Hash of the names in the content folder the run was started with."""
+    averaged: int = 0
+    """Steps in the averaged weights."""
     processes: int = 1
     """Processes the run was started with: they share out the content between them."""
     unreadable: list[str] = field(default_factory=list)
@@ -87,6 +91,19 @@ def open_run(config: TrainConfig) -> None:
         write_text(config_file, config.to_yaml())
 
 
+def refuse_own_samples(config: TrainConfig) -> None:
+    """A run folder among the content pictures would be trained on its own samples.
+
+    Raises:
+        UserError: names both folders.
+    """
+    if config.run_folder.resolve().is_relative_to(Path(config.content).resolve()):
+        raise UserError(
+            f"the run folder {config.run_folder} lies in the content folder {config.content}: its samples"
+            " would be trained on; choose another --output"
+        )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with whole_file(path) as unfinished:
@@ -108,9 +125,12 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
     return folder / "checkpoint" / f"{PREFIX}{step:08d}"
 
 
-def save_checkpoint(accelerator: Accelerator, folder: Path, state: TrainState, average: nn.Module) -> None:
+def save_checkpoint(
+    accelerator: Accelerator, folder: Path, state: TrainState, average: AveragedModel, about: dict[str, str]
+) -> None:
     """Write the full state; a kill at any moment leaves the former checkpoint or this one, whole.
 
+    The averaged weights lie in it as in a finished run's model.safetensors, so that they can be exported.
     Older checkpoints go, but for the last good one.
     """
     final = checkpoint_folder(folder, state.step)
@@ -124,27 +144,22 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, state: TrainState, a
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             # Not through accelerate: it would pickle them, and run what a pickle says on resuming.
-            tensors = {key: value.detach().cpu().contiguous() for key, value in average.state_dict().items()}
-            save_file(tensors, unfinished / AVERAGE)
+            assert isinstance(average.module, TransformNetwork)
+            save_transform(average.module, unfinished / AVERAGE, about)
+            state.averaged = int(average.n_averaged)
             (unfinished / STATE).write_text(json.dumps(vars(state)))
-            _flush(unfinished)
+            for path in unfinished.iterdir():  # so that the rename cannot reach the disk before them
+                flush(path)
             shutil.rmtree(final, ignore_errors=True)
             unfinished.rename(final)  # a folder's rename is atomic
+            flush(final.parent)
             for path in final.parent.iterdir():
                 if path not in (final, checkpoint_folder(folder, state.good_step)):
                     shutil.rmtree(path, ignore_errors=True)
     accelerator.wait_for_everyone()
 
 
-def _flush(folder: Path) -> None:
-    """Force the files to disk, so that the rename cannot get there before them."""
-    for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-
-
-def load_checkpoint(accelerator: Accelerator, path: Path, average: nn.Module) -> TrainState:
+def load_checkpoint(accelerator: Accelerator, path: Path, average: AveragedModel) -> TrainState:
     """Restore weights, averaged weights, optimizer and RNG; returns where the run was.
 
     Raises:
@@ -153,20 +168,26 @@ def load_checkpoint(accelerator: Accelerator, path: Path, average: nn.Module) ->
     try:
         state = TrainState(**json.loads((path / STATE).read_text()))
         accelerator.load_state(str(path))
-        average.load_state_dict(load_file(path / AVERAGE))
+        network, _ = load_transform(path / AVERAGE)
+        average.module.load_state_dict(network.state_dict())
+        average.n_averaged.fill_(state.averaged)
     except Exception as error:  # whatever a damaged file makes any of the loaders raise
         raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
     return state
 
 
 def check_same_inputs(config: TrainConfig, saved: TrainState, now: TrainState) -> None:
-    """Refuse to go on with another style picture or number of processes.
+    """Refuse to go on with another style picture, other content files or another number of processes.
 
     Raises:
         UserError: says which.
     """
     if saved.style_sha256 != now.style_sha256:
         raise UserError(f"cannot resume {config.run_folder}: the style picture has changed since")
+    if saved.content_sha256 != now.content_sha256:
+        raise UserError(
+            f"cannot resume {config.run_folder}: pictures were added to or taken from {config.content} since"
+        )
     if saved.processes != now.processes:
         raise UserError(
             f"cannot resume {config.run_folder} with {now.processes} processes:"

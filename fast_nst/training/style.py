@@ -7,6 +7,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from fast_nst.training.run import (
     latest_checkpoint,
     load_checkpoint,
     open_run,
+    refuse_own_samples,
     save_checkpoint,
     writing,
 )
@@ -61,11 +63,13 @@ def train(config: TrainConfig) -> Path:
     if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise UserError("--mixed-precision fp16 needs a GPU; bf16 works on CPUs too")
     set_seed(config.seed)
+    refuse_own_samples(config)
     style_file = style_path(config.style)
     style = load_image(style_file, config.loss.style_size)
     content = open_content(config.content, config.data, config.seed)
     loss_network = load_loss_network(config.loss.network, (*config.loss.style_taps, config.loss.content_tap))
-    network = initial_network(config)
+    checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
+    network = initial_network(config) if checkpoint is None else TransformNetwork(config.network)
     if accelerator.is_main_process:
         open_run(config)
     accelerator.wait_for_everyone()
@@ -84,20 +88,23 @@ def train(config: TrainConfig) -> Path:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     state = TrainState(
-        style_sha256=hashlib.sha256(style_file.read_bytes()).hexdigest(), processes=accelerator.num_processes
+        style_sha256=hashlib.sha256(style_file.read_bytes()).hexdigest(),
+        content_sha256=content.fingerprint,
+        processes=accelerator.num_processes,
     )
+    about = report.about_style(config, style_file, state.style_sha256, loss_network)
     if config.compile:
         network.compile()
         loss_network.compile()
     model, optimizer = accelerator.prepare(network, optimizer)
-    checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
     if checkpoint is not None:
         saved = load_checkpoint(accelerator, checkpoint, average)
         check_same_inputs(config, saved, state)
         state = saved
         logger.info("resumed at step %d of %d", state.step, config.steps)
     else:
-        save_checkpoint(accelerator, config.run_folder, state, average)
+        note_unreadable(content.unreadable, state)
+        save_checkpoint(accelerator, config.run_folder, state, average, about)
 
     held_out = validation_pictures(content, config).to(device, memory_format=layout)
 
@@ -175,11 +182,11 @@ def train(config: TrainConfig) -> Path:
             if stopping or on_schedule:
                 if writer is not None:
                     writer.flush()
-                save_checkpoint(accelerator, config.run_folder, state, average)
+                save_checkpoint(accelerator, config.run_folder, state, average, about)
             if stopping and state.step < config.steps:
                 raise Interrupted(stopping, f"stopped at step {state.step}, state saved: go on with --resume")
     if writer is not None:
-        finish(config, state, average, loss, held_out, style, style_file)
+        finish(config, state, average, loss, held_out, style, about)
     accelerator.wait_for_everyone()
     return config.run_folder
 
@@ -205,7 +212,7 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
     return network
 
 
-def note_unreadable(names: list[str], state: TrainState) -> None:
+def note_unreadable(names: Iterable[str], state: TrainState) -> None:
     """Warn of each unreadable picture once and remember it."""
     for name in names:
         if name not in state.unreadable:
@@ -271,11 +278,10 @@ def finish(
     loss: PerceptualLoss,
     held_out: Tensor,
     style: Tensor,
-    style_file: Path,
+    about: dict[str, str],
 ) -> None:
     """Write model.safetensors, model.onnx, preview.jpg and card.md."""
     folder = config.run_folder
-    about = report.about_style(config, style_file, state.style_sha256, loss.network)
     validation = report.validate(average, loss, held_out, config.data.batch)
     picture = report.preview(style, average, held_out[: config.log.samples])
     with writing(folder):

@@ -46,3 +46,11 @@ def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
 def test_a_tap_it_does_not_have_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="relu5_2"):
         load_teacher(tmp_path, ["relu5_2"])
+
+
+def test_a_picture_too_small_to_reflect_is_said_in_words(tmp_path: Path) -> None:
+    write_teacher(tmp_path)
+    network = load_teacher(tmp_path, ["relu5_1"])
+    assert network(torch.rand(1, 3, 32, 32), ["relu5_1"])["relu5_1"].shape[-1] == 2
+    with pytest.raises(UserError, match="16x31 px is too small"):
+        network(torch.rand(1, 3, 31, 16), ["relu5_1"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,3 +123,39 @@ def test_a_network_is_wholly_faithful_to_itself_and_less_to_noise(teacher: Path)
 
     noise = Random(network.info, network.layers, "")
     assert measure_fidelity(network, noise, pairs).style < 0.9
+
+
+def test_an_interrupted_distillation_goes_on_to_the_same_file(
+    teacher: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fast_nst.training.distill.SAVE_EVERY", 2)
+    whole = distill(config(teacher, photographs, tmp_path / "whole.safetensors", steps=4))
+
+    stopped = tmp_path / "stopped.safetensors"
+    with monkeypatch.context() as until_saved:
+        until_saved.setattr(torch.nn.utils, "clip_grad_norm_", killed_after(2))
+        with pytest.raises(KeyboardInterrupt):
+            distill(config(teacher, photographs, stopped, steps=4))
+    distill(config(teacher, photographs, stopped, steps=4, resume=True))
+    assert stopped.read_bytes() == whole.read_bytes()
+
+
+def killed_after(calls: int) -> Callable[..., torch.Tensor]:
+    real, count = torch.nn.utils.clip_grad_norm_, 0
+
+    def clip(*arguments: Any) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        if count > calls:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    return clip
+
+
+def test_other_settings_do_not_resume_a_distillation(
+    teacher: Path, photographs: Path, tmp_path: Path
+) -> None:
+    path = distill(config(teacher, photographs, tmp_path / "student.safetensors"))
+    with pytest.raises(UserError, match=r"--lr is 0\.5, the distillation was started with 0\.01"):
+        distill(config(teacher, photographs, path, resume=True, lr=0.5))

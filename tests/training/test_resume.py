@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,3 +170,65 @@ def test_other_settings_do_not_resume_a_run(
     assert "already holds a run" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--loss.weights.style", "3"]) == 2
     assert "--loss.weights.style is 3.0, the run was started with 5.0" in capsys.readouterr().err
+
+
+def test_a_resumed_run_keeps_what_it_was_started_from(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The card of a run resumed without --init-from said "random weights"."""
+    start = tmp_path / "start"
+    assert main(["train", *quick, "--steps", "1", "--output", str(start)]) == 0
+    arguments = ["train", *quick, "--steps", "2", "--output", str(tmp_path / "run")]
+    warm = [*arguments, "--init-from", str(start / "model.safetensors")]
+    assert main(warm) == 0
+    assert main([*arguments, "--resume"]) == 2
+    assert "--init-from is None, the run was started with" in capsys.readouterr().err
+    (start / "model.safetensors").unlink()  # the checkpoint needs it no more
+    assert main([*warm, "--resume"]) == 0
+
+
+def test_other_content_files_do_not_resume_a_run(
+    quick: list[str], photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = tmp_path / "content"
+    shutil.copytree(photographs, content)
+    arguments = ["train", *quick, "--content", str(content), "--steps", "2", "--output"]
+    assert main([*arguments, str(tmp_path / "run")]) == 0
+    next(content.glob("*.png")).unlink()
+    assert main([*arguments, str(tmp_path / "run"), "--resume"]) == 2
+    assert "pictures were added to or taken from" in capsys.readouterr().err
+
+
+def test_a_run_inside_its_content_folder_would_train_on_its_own_samples(
+    quick: list[str], photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *quick, "--steps", "1", "--output", str(photographs / "runs" / "x")]) == 2
+    assert "lies in the content folder" in capsys.readouterr().err
+    assert not (photographs / "runs").exists()
+
+
+def test_a_stopped_run_and_its_checkpoint_can_be_exported(quick: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main(["train", *quick, "--steps", "2", "--log.samples", "1", "--output", str(folder)]) == 0
+    finished = (folder / "model.onnx").read_bytes()
+    checkpoint = folder / "checkpoint" / "step-00000002"
+    assert main(["export", str(checkpoint)]) == 0
+    assert (checkpoint / "model.onnx").read_bytes() == finished  # the averaged weights, the same header
+    for name in ("model.onnx", "model.safetensors"):
+        (folder / name).unlink()
+    assert main(["export", str(folder)]) == 0
+    assert (folder / "model.onnx").read_bytes() == finished
+
+
+def test_a_run_with_workers_on_builtin_content_resumes_to_the_same_file(
+    quick: list[str], tmp_path: Path
+) -> None:
+    more = [*quick, "--content", "builtin", "--data.workers", "2"]
+    assert run(command(more, tmp_path / "whole")).returncode == 0
+    process = stop_when(command(more, tmp_path / "stopped"), 3, signal.SIGTERM, 0)
+    process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    done = run(resumed(more, tmp_path / "stopped"))
+    assert done.returncode == 0, done.stderr
+    files = [tmp_path / name / "model.safetensors" for name in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()

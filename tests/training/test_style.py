@@ -214,3 +214,29 @@ def test_two_processes_train_as_one_with_twice_the_batch(quick: list[str], tmp_p
     one, two = gradients["one"], gradients["two"]
     assert float((one - two).norm() / one.norm()) < 1e-4
     assert np.isclose(validation(tmp_path / "two"), validation(tmp_path / "one"), rtol=0.01)
+
+
+def test_a_long_attribution_does_not_cost_the_finished_training(quick: list[str], tmp_path: Path) -> None:
+    """It was looked up as a file's name, which the system refuses beyond 255 bytes."""
+    more = ("--steps", "1", "--attribution", "a | b " * 60)
+    assert train(quick, tmp_path / "run", *more) == 0
+    assert Stylizer(tmp_path / "run" / "model.onnx").metadata["attribution"] == "a | b " * 60
+    card = (tmp_path / "run" / "card.md").read_text()
+    row = next(line for line in card.splitlines() if line.startswith("| attribution"))
+    assert row.replace("\\|", "").count("|") == 3
+
+
+def test_local_folders_stay_out_of_the_card(quick: list[str], photographs: Path, tmp_path: Path) -> None:
+    assert train(quick, tmp_path / "run", "--steps", "1") == 0
+    assert str(photographs.parent) not in (tmp_path / "run" / "card.md").read_text()
+
+
+def test_a_full_gpu_is_said_in_words(
+    quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", full)
+    assert train(quick, tmp_path / "run", "--steps", "1") == 2
+    assert "lower --data.batch" in capsys.readouterr().err.splitlines()[-1]
