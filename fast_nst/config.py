@@ -176,8 +176,9 @@ def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
     """
     for name, (now, then) in differences(config.to_dict(), saved).items():
         if name.split(".")[0] not in RESUMABLE:
+            option = name.replace("_", "-")
             raise UserError(
-                f"cannot resume {config.run_folder}: --{name} is {now!r}, the run was started with"
+                f"cannot resume {config.run_folder}: --{option} is {now!r}, the run was started with"
                 f" {then!r} (give another --output for a new run)"
             )
 

@@ -12,10 +12,12 @@ from pathlib import Path
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A name beside ``path`` to write to; it becomes ``path`` at the end, or goes if the block raised."""
-    # Not tempfile: its files are private (0600) and would stay so after the rename.
     unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode
         yield unfinished
+        unfinished.chmod(mode)  # some writers, safetensors for one, make private files (0600)
         flush(unfinished)
         unfinished.replace(path)
     finally:
@@ -25,7 +27,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def flush(path: Path) -> None:
     """Force a file or a folder's list of names to disk: a power cut must not find a renamed, empty file."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if path.is_dir() and os.name == "nt":
+        return  # a folder cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,13 +8,16 @@ layer's Gram error by the Gram energy of the style. A loss of 1 is "as wrong as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fast_nst.networks.features import LossNetwork
+from fast_nst.networks.transform import STRIDE
 
+LATTICE_CELLS = 5  # an area of 20 px: strokes average out, a weave does not
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
 
 
@@ -50,6 +53,23 @@ def total_variation(images: Tensor) -> Tensor:
     return across + down
 
 
+def lattice(images: Tensor) -> Tensor:
+    """Energy of what repeats every 4 px: the checkerboard of Odena et al. 2016; [N, 3, H, W] in [0, 1].
+
+    A network with stride 4 can fill a flat area with a weave of that period and nothing else, and a Gram
+    matrix cannot tell a weave from strokes. Here each of the 4x4 phases of the pixel grid is averaged over
+    `LATTICE_CELLS` cells to either side; in a picture without lattice the 16 averages agree.
+    """
+    n, c, height, width = images.shape
+    h, w = height // STRIDE, width // STRIDE  # in cells
+    if min(h, w) == 0:
+        return images.new_zeros(())  # too small for a lattice
+    whole = images[..., : h * STRIDE, : w * STRIDE].float()
+    phases = F.pixel_unshuffle(whole, STRIDE).reshape(n * c, STRIDE**2, h, w)
+    local = F.avg_pool2d(phases, min(LATTICE_CELLS, h, w), 1)
+    return (local - local.mean(1, keepdim=True)).square().mean()
+
+
 @dataclass
 class LossWeights:
     """How much each dimensionless term counts."""
@@ -60,10 +80,12 @@ class LossWeights:
     """Weight of the style loss (mean over the style taps). Higher = more style, less content."""
     tv: float = 30.0
     """Weight of the total variation. Higher = smoother flat areas."""
+    lattice: float = 500.0
+    """Weight of the lattice loss. Higher = less of a weave, with a period of 4 px, in flat areas."""
 
 
 class PerceptualLoss(nn.Module):
-    """Content, style and total variation of stylized pictures under one loss network.
+    """Content, style, total variation and lattice of stylized pictures under one loss network.
 
     The style's Gram matrices are computed once, here. One call runs the loss network once on the
     stylized pictures (all taps) and once, without gradient, on the content (up to the content tap).
@@ -98,33 +120,27 @@ class PerceptualLoss(nn.Module):
             return self.network(content, [self.content_tap])[self.content_tap]
 
     def compare(self, stylized: Tensor, content_target: Tensor) -> dict[str, Tensor]:
-        """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv and style/TAP, unweighted."""
+        """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv, lattice and style/TAP.
+
+        All but the total are unweighted.
+        """
         features = self.network(stylized, {*self.style_taps, self.content_tap})
-        grams = {tap: self.target_gram(tap) for tap in self.style_taps}
-        content = content_loss(features[self.content_tap], content_target)
-        return perceptual_terms(features, grams, content, stylized, self.weights)
+        layers = {
+            f"style/{tap}": style_loss(gram_matrix(features[tap]), self.target_gram(tap))
+            for tap in self.style_taps
+        }
+        terms = {
+            "content": content_loss(features[self.content_tap], content_target),
+            "style": torch.stack(list(layers.values())).mean(),
+            "tv": total_variation(stylized),
+            "lattice": lattice(stylized),
+        }
+        total = sum(weight * terms[name] for name, weight in asdict(self.weights).items())
+        return {"total": torch.as_tensor(total), **terms, **layers}
 
     def forward(self, stylized: Tensor, content: Tensor) -> dict[str, Tensor]:
         """`compare` against the content pictures themselves."""
         return self.compare(stylized, self.content_target(content))
-
-
-def perceptual_terms(
-    features: Mapping[str, Tensor],
-    grams: Mapping[str, Tensor],
-    content: Tensor,
-    stylized: Tensor,
-    weights: LossWeights,
-) -> dict[str, Tensor]:
-    """Total, content, style, tv and style/TAP of ``stylized`` [N, 3, H, W], unweighted but for the total.
-
-    ``features`` are those of ``stylized``, ``grams`` the style's by tap, ``content`` the content loss.
-    """
-    layers = {f"style/{tap}": style_loss(gram_matrix(features[tap]), gram) for tap, gram in grams.items()}
-    style = torch.stack(list(layers.values())).mean()
-    tv = total_variation(stylized)
-    weighted = weights.content * content + weights.style * style + weights.tv * tv
-    return {"total": weighted, "content": content, "style": style, "tv": tv, **layers}
 
 
 def floats(terms: Mapping[str, Tensor]) -> dict[str, float]:

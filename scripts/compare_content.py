@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-TERMS = ("total", "content", "style", "tv")
+TERMS = ("total", "content", "style", "tv", "lattice")
 
 
 def validation(run: Path) -> dict[str, float]:

@@ -12,6 +12,7 @@ from fast_nst.losses import (
     PerceptualLoss,
     content_loss,
     gram_matrix,
+    lattice,
     style_loss,
     total_variation,
 )
@@ -93,15 +94,38 @@ def test_total_variation_is_zero_on_flat_and_one_on_stripes() -> None:
     assert total_variation(stripes) == pytest.approx(1)
 
 
+@given(height=st.integers(1, 70), width=st.integers(1, 70))
+@settings(max_examples=30, deadline=None)
+def test_lattice_is_zero_on_a_flat_picture_of_any_size(height: int, width: int) -> None:
+    assert lattice(torch.full((2, 3, height, width), 0.3)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("period", [2, 4])
+def test_lattice_sees_a_weave_wherever_it_begins(shift: int, period: int) -> None:
+    columns = ((torch.arange(96) + shift) % period == 0).float()
+    weave = 0.5 + 0.1 * columns.expand(1, 3, 96, 96)
+    assert lattice(weave) == pytest.approx(float(weave.var(correction=0)), rel=1e-3)
+
+
+def test_lattice_lets_strokes_and_grain_be() -> None:
+    """Of a picture that does not repeat every 4 px it sees a small part of the variance."""
+    diagonal = torch.arange(96)[:, None] + torch.arange(96)
+    strokes = (0.5 + 0.2 * torch.sin(diagonal * 2 * torch.pi / 9)).expand(1, 3, 96, 96)
+    grain = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    for picture in (strokes, grain):
+        assert lattice(picture) < 0.06 * picture.var()
+
+
 def test_no_gradient_flows_into_the_content_and_the_terms_add_up() -> None:
     network = load_loss_network("vgg19-compact")
     generator = torch.Generator().manual_seed(0)
     style, content, stylized = (torch.rand(1, 3, 48, 48, generator=generator) for _ in range(3))
     content.requires_grad_()
     stylized.requires_grad_()
-    weights = LossWeights(2, 3, 4)
+    weights = LossWeights(2, 3, 4, 5)
     terms = PerceptualLoss(network, style, STYLE_TAPS, CONTENT_TAP, weights)(stylized, content)
-    by_hand = 2 * terms["content"] + 3 * terms["style"] + 4 * terms["tv"]
+    by_hand = 2 * terms["content"] + 3 * terms["style"] + 4 * terms["tv"] + 5 * terms["lattice"]
     assert torch.allclose(terms["total"], by_hand)
     layers = torch.stack([terms[f"style/{tap}"] for tap in STYLE_TAPS])
     assert torch.allclose(layers.mean(), terms["style"])

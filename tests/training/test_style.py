@@ -51,7 +51,7 @@ def test_a_run_folder_holds_all_of_it(quick: list[str], tmp_path: Path, capfd: o
     found = events(folder)
     scalars = set(found.Tags()["scalars"])
     layers = {f"style/relu{block}_1" for block in range(1, 6)}
-    for name in {"total", "content", "style", "tv", *layers}:
+    for name in {"total", "content", "style", "tv", "lattice", *layers}:
         assert {f"train/{name}", f"validation/{name}"} <= scalars
     assert {"train/lr", "train/images_per_second"} <= scalars
     assert found.Tags()["images"] == ["samples"]

@@ -1,0 +1,27 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fast_nst.files import whole_file
+
+
+def test_weights_are_as_readable_as_any_new_file(tmp_path: Path) -> None:
+    """safetensors writes files that only their owner can read."""
+    (tmp_path / "plain").touch()
+    with whole_file(tmp_path / "weights") as unfinished:
+        save_file({"x": torch.zeros(1)}, unfinished)
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("before")
+    with pytest.raises(UnicodeEncodeError), whole_file(tmp_path / "file") as unfinished:
+        unfinished.write_text("half \ud800", encoding="utf-8")
+    assert (tmp_path / "file").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
