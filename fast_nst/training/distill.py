@@ -3,7 +3,8 @@
 The student is trained from random weights so that (a) at every ReLU a 1x1 convolution gives the teacher's
 features, and (b) the distances the losses are made of, Gram errors and content errors between pictures,
 are the teacher's. (a) makes each layer see what the teacher's sees, on pictures that are no photographs
-too; (b) lets the student's own, fewer channels stand in for the teacher's in `fast_nst.losses`.
+too; (b) lets the student's own, fewer channels stand in for the teacher's in `fast_nst.losses`. A second
+round (`stylized`, `init_from`) teaches it the pictures that networks trained under the first one painted.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
 from fast_nst.networks.features import LossNetwork, load_loss_network
 from fast_nst.training.batches import in_plain_words
+from fast_nst.training.challenge import Challenges
 from fast_nst.training.run import writing
 from fast_nst.training.student import LAYERS, Student, matching_loss, save_student
 from fast_nst.training.versions import changed_versions
@@ -51,6 +53,12 @@ class DistillConfig:
     """Folder of photographs."""
     styles: str | None = None
     """Folder of paintings mixed into the photographs."""
+    stylized: str | None = None
+    """Folder with a folder of stylized pictures per painting, named like its file: half of each batch."""
+    distance_weight: float = 0.5
+    """Weight of the style and content distances between pictures, beside the features."""
+    init_from: Path | None = None
+    """Start from the .distill state of a former distillation instead of random weights."""
     output: Path = Path("runs/vgg19-compact.safetensors")
     """Weights file to write; its .distill state lies beside it."""
     steps: int = 2400
@@ -74,6 +82,10 @@ class DistillConfig:
                 raise UserError(f"--{name} must be at least {least}")
         if not self.lr > 0:
             raise UserError("--lr must be above 0")
+        if self.stylized is not None and self.batch < 4:
+            raise UserError(
+                "--batch must be at least 4 with --stylized: a painting, two of its, a photograph"
+            )
         if not 0 <= self.seed < 2**32:
             raise UserError("--seed must be from 0 to 4294967295")
 
@@ -112,6 +124,11 @@ def distill(config: DistillConfig) -> Path:
     elif config.output.exists():
         hint = "its .distill state is not" if config.resume else "--resume goes on"
         raise UserError(f"{config.output} is there already: {hint}, or give another --output")
+    elif config.init_from is not None:
+        with reading_state(config.init_from):
+            former = torch.load(config.init_from, map_location=device, weights_only=True)
+            student.load_state_dict(former["student"])
+    challenges = Challenges(config.stylized, config.styles) if config.stylized is not None else None
     batches = in_plain_words(pictures(config, first))
     unreadable: set[str] = set()
     progress = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=None)
@@ -121,13 +138,16 @@ def distill(config: DistillConfig) -> Path:
         for name in set(batch.unreadable) - unreadable:
             unreadable.add(name)
             logger.warning("skipped unreadable picture %s", name)
-        images = to_float(batch.images)
+        images = batch.images
+        if challenges is not None:
+            images[:3] = challenges.crops(config.size, (config.seed, 7, step))
+        images = to_float(images)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         images = torch.cat([images, changed_versions(images, images.roll(1, 0), generator)])
         images = images.to(device).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             targets = teacher(images, LAYERS)
-        terms = matching_loss(student, images, targets, scales)
+        terms = matching_loss(student, images, targets, scales, config.distance_weight)
         optimizer.zero_grad()
         terms["total"].backward()
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)
@@ -152,7 +172,7 @@ def distill(config: DistillConfig) -> Path:
 
 def recipe(config: DistillConfig) -> dict[str, Any]:
     """The settings that a resumed distillation must share with the one it goes on with."""
-    where = {"output", "resume", "workers"}
+    where = {"output", "resume", "workers", "init_from"}
     return {name: value for name, value in asdict(config).items() if name not in where}
 
 

@@ -27,7 +27,6 @@ from fast_nst.training.run import writing
 DEEPEST = "relu5_1"
 PADDING: vgg.Padding = "replicate"  # no dark edge, and it works on a single pixel
 ALIVE = 0.02  # a channel's largest pre-activation in a batch, in units of its layer's mean activation
-DISTANCE_WEIGHT = 0.5  # of the distances between pictures beside the features
 
 
 def _relus() -> tuple[str, ...]:
@@ -103,7 +102,11 @@ def content_distances(features: Tensor) -> Tensor:
 
 
 def matching_loss(
-    student: Student, images: Tensor, targets: dict[str, Tensor], scales: dict[str, Tensor]
+    student: Student,
+    images: Tensor,
+    targets: dict[str, Tensor],
+    scales: dict[str, Tensor],
+    distance_weight: float,
 ) -> dict[str, Tensor]:
     """The distillation terms: features, style distances, content distances, dead channels.
 
@@ -121,7 +124,7 @@ def matching_loss(
         style = style + F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
     error = content_distances(features[CONTENT_TAP]) - content_distances(targets[CONTENT_TAP])
     content = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
-    total = feature + DISTANCE_WEIGHT * (style + content) + 10 * dead
+    total = feature + distance_weight * (style + content) + 10 * dead
     return {"total": total, "feature": feature, "style": style, "content": content, "dead": dead}
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 
 from fast_nst.errors import UserError
 from fast_nst.networks.features import LossNetwork, load_loss_network
@@ -159,3 +161,22 @@ def test_other_settings_do_not_resume_a_distillation(
     path = distill(config(teacher, photographs, tmp_path / "student.safetensors"))
     with pytest.raises(UserError, match=r"--lr is 0\.5, the distillation was started with 0\.01"):
         distill(config(teacher, photographs, path, resume=True, lr=0.5))
+
+
+def test_a_second_round_begins_where_the_first_ended_and_sees_stylized_pictures(
+    teacher: Path, photographs: Path, tmp_path: Path
+) -> None:
+    first = distill(config(teacher, photographs, tmp_path / "first.safetensors"))
+    more = {"batch": 4, "steps": 2, "lr": 1e-9, "init_from": first.with_suffix(".distill")}
+    styles, stylized = tmp_path / "styles", tmp_path / "stylized" / "a"
+    for folder in (styles, stylized):
+        folder.mkdir(parents=True)
+    Image.new("RGB", (64, 64), (200, 90, 20)).save(styles / "a.png")
+    Image.new("RGB", (64, 64), (20, 90, 200)).save(stylized / "b.png")
+    more |= {"styles": str(styles)}
+    second = distill(config(teacher, photographs, tmp_path / "second.safetensors", **more))
+    ours, theirs = (load_file(path)["conv1_1.weight"] for path in (first, second))
+    assert torch.allclose(ours, theirs, rtol=0.2, atol=0.02)  # running statistics move a little
+    more |= {"stylized": str(stylized.parent)}
+    third = distill(config(teacher, photographs, tmp_path / "third.safetensors", **more))
+    assert third.read_bytes() != second.read_bytes()
