@@ -79,7 +79,7 @@ def test_the_saved_config_trains_the_same_network_again(quick: list[str], tmp_pa
 
 LONGER = [
     *("--network.width", "8", "--data.size", "48", "--loss.style_size", "128", "--steps", "80"),
-    *("--optimizer.lr", "0.003", "--optimizer.ema", "0.9"),
+    *("--optimizer.lr", "0.001", "--optimizer.ema", "0.9"),  # calm enough to compare two precisions
 ]
 
 
