@@ -147,7 +147,8 @@ def distill(config: DistillConfig) -> Path:
         images = images.to(device).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             targets = teacher(images, LAYERS)
-        terms = matching_loss(student, images, targets, scales, config.distance_weight)
+        challenged = challenges is not None
+        terms = matching_loss(student, images, targets, scales, config.distance_weight, challenged)
         optimizer.zero_grad()
         terms["total"].backward()
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)

@@ -107,11 +107,13 @@ def matching_loss(
     targets: dict[str, Tensor],
     scales: dict[str, Tensor],
     distance_weight: float,
+    challenged: bool = False,
 ) -> dict[str, Tensor]:
     """The distillation terms: features, style distances, content distances, dead channels.
 
     ``images`` [2N, 3, H, W] are pictures and their changed versions, ``targets`` the teacher's features
-    at `LAYERS`, ``scales`` their standard deviations over many pictures.
+    at `LAYERS`, ``scales`` their standard deviations over many pictures. ``challenged``: the first is a
+    painting, the next two are stylized after it; their style losses are what matters most.
     """
     features, dead = student(images)
     feature = images.new_zeros(())
@@ -122,6 +124,9 @@ def matching_loss(
     for tap in STYLE_TAPS:
         error = gram_distances(features[tap]) - gram_distances(targets[tap])
         style = style + F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
+        if challenged:
+            ours = error[1:3, 0]
+            style = style + F.smooth_l1_loss(ours, torch.zeros_like(ours), beta=0.2)
     error = content_distances(features[CONTENT_TAP]) - content_distances(targets[CONTENT_TAP])
     content = F.smooth_l1_loss(error, torch.zeros_like(error), beta=0.2)
     total = feature + distance_weight * (style + content) + 10 * dead
