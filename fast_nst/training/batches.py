@@ -97,6 +97,14 @@ def in_plain_words(loader: Iterable[content_data.Batch]) -> Generator[content_da
         raise UserError(f"the content could not be read on: {_last_line(error)}; --resume goes on") from error
 
 
+def note_unreadable(names: Iterable[str], known: list[str]) -> None:
+    """Warn of each unreadable picture that is not ``known`` yet, and add it there."""
+    for name in names:
+        if name not in known:
+            known.append(name)
+            logger.warning("skipped unreadable content picture %s", name)
+
+
 def _last_line(error: Exception) -> str:
     return str(error).strip().rsplit("\n", 1)[-1]
 

@@ -9,7 +9,6 @@ round (`stylized`, `init_from`) teaches it the pictures that networks trained un
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -30,13 +29,11 @@ from fast_nst.data import FolderCrops, collate, picture_folder
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
 from fast_nst.networks.features import LossNetwork, load_loss_network
-from fast_nst.training.batches import in_plain_words
+from fast_nst.training.batches import in_plain_words, note_unreadable
 from fast_nst.training.challenge import Challenges
 from fast_nst.training.run import writing
 from fast_nst.training.student import LAYERS, Student, matching_loss, save_student
 from fast_nst.training.versions import changed_versions
-
-logger = logging.getLogger("fast_nst")
 
 MIN_SCALE = 0.5  # smallest crop, as a share of the picture's shorter side
 SAVE_EVERY = 200  # steps
@@ -130,14 +127,12 @@ def distill(config: DistillConfig) -> Path:
             student.load_state_dict(former["student"])
     challenges = Challenges(config.stylized, config.styles) if config.stylized is not None else None
     batches = in_plain_words(pictures(config, first))
-    unreadable: set[str] = set()
+    unreadable: list[str] = []
     progress = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=None)
     started = time.monotonic()
     for step in progress:
         batch = next(batches)
-        for name in set(batch.unreadable) - unreadable:
-            unreadable.add(name)
-            logger.warning("skipped unreadable picture %s", name)
+        note_unreadable(batch.unreadable, unreadable)
         images = batch.images
         if challenges is not None:
             images[:3] = challenges.crops(config.size, (config.seed, 7, step))

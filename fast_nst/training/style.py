@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from fast_nst.networks.features import load_loss_network
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.training import report
-from fast_nst.training.batches import style_path, training_batches, validation_pictures
+from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard, Interrupted, StopRequest
 from fast_nst.training.run import (
     TrainState,
@@ -103,7 +102,7 @@ def train(config: TrainConfig) -> Path:
         state = saved
         logger.info("resumed at step %d of %d", state.step, config.steps)
     else:
-        note_unreadable(content.unreadable, state)
+        note_unreadable(content.unreadable, state.unreadable)
         save_checkpoint(accelerator, config.run_folder, state, average, about)
 
     held_out = validation_pictures(content, config).to(device, memory_format=layout)
@@ -138,7 +137,7 @@ def train(config: TrainConfig) -> Path:
             for part in range(config.optimizer.accumulate):
                 last = part == config.optimizer.accumulate - 1
                 batch = next(batches)
-                note_unreadable(batch.unreadable, state)
+                note_unreadable(batch.unreadable, state.unreadable)
                 images = batch.images.to(device, non_blocking=True)
                 images = to_float(images).contiguous(memory_format=layout)
                 with nullcontext() if last else accelerator.no_sync(model):
@@ -210,14 +209,6 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
             f"--init-from {config.init_from} is a {network.config}, --network asks for {config.network}"
         )
     return network
-
-
-def note_unreadable(names: Iterable[str], state: TrainState) -> None:
-    """Warn of each unreadable picture once and remember it."""
-    for name in names:
-        if name not in state.unreadable:
-            state.unreadable.append(name)
-            logger.warning("skipped unreadable content picture %s", name)
 
 
 def make_writer(config: TrainConfig, accelerator: Accelerator, state: TrainState) -> SummaryWriter | None:
