@@ -34,8 +34,9 @@ def main() -> None:
     found = {}
     for name, content in (("photographs", options.photographs), ("builtin", "builtin")):
         run = options.output / name
-        arguments = ["train", "--content", content, "--data.validation-content", options.heldout]
-        arguments += ["--output", str(run), "--resume", *rest]
+        # Last, or a --config among the options would set the content of both.
+        arguments = ["train", *rest, "--content", content, "--data.validation-content", options.heldout]
+        arguments += ["--output", str(run), "--resume"]
         subprocess.run([sys.executable, "-m", "fast_nst.cli", *arguments], check=True)
         found[name] = validation(run)
     print("content\t" + "\t".join(TERMS))
