@@ -131,12 +131,58 @@ def _stylize(arguments: list[str]) -> int:
     return _fail(f"{done} done, {len(report.skipped)} skipped", SKIPPED)
 
 
+def _optimize(arguments: list[str]) -> int:
+    """stylize one picture by optimizing its pixels: CONTENT STYLE --output FILE"""
+    from fast_nst.training.guard import Interrupted
+    from fast_nst.training.optimize import OptimizeConfig
+    from fast_nst.training.optimize_file import optimize_file
+
+    pictures, config = _parse("optimize", OptimizeConfig, arguments, "pictures")
+    if len(pictures) != 2:
+        raise UserError("optimize takes two pictures: the content and the style (or 'strokes')")
+    try:
+        optimize_file(Path(pictures[0]), pictures[1], config)
+    except Interrupted as stop:
+        return _fail(one_line(stop), stop.exit_code)
+    print(config.output)
+    return OK
+
+
 def _distill(arguments: list[str]) -> int:
     """distill the compact loss network from a teacher"""
     from fast_nst.training.distill import DistillConfig, distill
 
     _, config = _parse("backbone distill", DistillConfig, arguments)
     print(distill(config))
+    return OK
+
+
+def _backbone_train(arguments: list[str]) -> int:
+    """train the custom VGG19 as a classifier, to be a loss network: --data.source DATA"""
+    from accelerate import PartialState
+
+    from fast_nst.training.backbone import train_backbone
+    from fast_nst.training.backbone_config import BackboneConfig
+    from fast_nst.training.guard import Interrupted
+
+    _, config = _parse("backbone train", BackboneConfig, arguments)
+    try:
+        folder = train_backbone(config)
+    except Interrupted as stop:
+        return _fail(one_line(stop), stop.exit_code)
+    if PartialState().is_main_process:
+        print(folder / "model.safetensors")
+    return OK
+
+
+def _backbone_evaluate(arguments: list[str]) -> int:
+    """accuracy of a trained backbone: RUN|FILE --data.source DATA"""
+    from fast_nst.training.backbone_evaluate import EvaluateBackbone, evaluate_backbone
+
+    sources, options = _parse("backbone evaluate", EvaluateBackbone, arguments, "backbone")
+    if len(sources) != 1:
+        raise UserError("backbone evaluate takes one run folder or model.safetensors")
+    print(evaluate_backbone(Path(sources[0]), options))
     return OK
 
 
@@ -154,6 +200,18 @@ def _export(arguments: list[str]) -> int:
         "torch and ONNX Runtime differ by at most %d grey level over %d sizes",
         *(parity.worst, len(parity.shapes)),
     )
+    return OK
+
+
+def _evaluate(arguments: list[str]) -> int:
+    """scorecard of networks beside the per-image baseline: MODEL... --style PICTURE --content DIR"""
+    from fast_nst.evaluate import EvaluateOptions, evaluate
+    from fast_nst.scorecard import as_markdown, write_scorecard
+
+    models, options = _parse("evaluate", EvaluateOptions, arguments, "models?")
+    card = evaluate(models, options)
+    print(as_markdown(card))
+    logging.getLogger("fast_nst").info("wrote %s", write_scorecard(card))
     return OK
 
 
@@ -178,8 +236,12 @@ def _models(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
+    "optimize": _optimize,
     "export": _export,
+    "evaluate": _evaluate,
     "models": _models,
+    "backbone train": _backbone_train,
+    "backbone evaluate": _backbone_evaluate,
     "backbone distill": _distill,
 }
 

@@ -11,37 +11,50 @@ import yaml
 from fast_nst.data import BUILTIN, DataConfig
 from fast_nst.errors import UserError
 from fast_nst.losses import LossWeights
-from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS
 from fast_nst.networks.transform import STRIDE, TransformConfig
 
 
 @dataclass
-class LossConfig:
+class PerceptualConfig:
     """The perceptual loss."""
 
     network: str = "vgg19"
-    """Loss network: vgg19 (torchvision, downloaded once), vgg19-compact (ships), or a weights file."""
-    style_taps: tuple[str, ...] = STYLE_TAPS
-    """Layers whose Gram matrices are matched."""
-    content_tap: str = CONTENT_TAP
-    """Layer whose features are kept."""
+    """Loss network: vgg19 or resnet50 (torchvision, downloaded once), vgg19-compact (ships), a weights
+    file, or vgg19-random, resnet50-random for comparison."""
+    style_taps: tuple[str, ...] | None = None
+    """Layers whose Gram matrices are matched. Default: the loss network's own."""
+    content_tap: str | None = None
+    """Layer whose features are kept. Default: the loss network's own."""
+    smoothing: bool | None = None
+    """Compare activations behind a softmax (SWAG, Wang et al. 2021). Default: for ResNets only."""
+    pooling: Literal["max", "average"] = "max"
+    """The loss network's pooling: max, or average as in Gatys et al."""
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.style_taps is not None and not self.style_taps:
+            raise UserError("--loss.style-taps must name at least one layer")
+        for name, weight in asdict(self.weights).items():
+            if not 0 <= weight < float("inf"):
+                raise UserError(f"--loss.weights.{name} must be finite and not negative")
+
+
+@dataclass
+class LossConfig(PerceptualConfig):
+    """The perceptual loss of a training."""
+
     style_size: int = 256
     """Shorter side of the style picture in pixels: sets the size of the strokes."""
     jitter: int = 15
     """Largest random shift in pixels of what the loss network sees; 0 = none. Without it the network
     learns patterns that fit the loss network's pooling grid."""
-    weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        if not self.style_taps:
-            raise UserError("--loss.style-taps must name at least one layer")
+        super().__post_init__()
         if self.style_size < 16:
             raise UserError("--loss.style-size must be at least 16")
         if self.jitter < 0:
             raise UserError("--loss.jitter must not be negative")
-        for name, weight in asdict(self.weights).items():
-            if not 0 <= weight < float("inf"):
-                raise UserError(f"--loss.weights.{name} must be finite and not negative")
 
 
 @dataclass
@@ -156,31 +169,17 @@ class TrainConfig:
         plain = asdict(self)
         plain["output"] = str(self.run_folder)
         plain["resume"] = False  # of the command, not of the run
-        plain["loss"]["style_taps"] = list(self.loss.style_taps)
+        taps = self.loss.style_taps
+        plain["loss"]["style_taps"] = list(taps) if taps is not None else None
         return plain
 
     def to_yaml(self) -> str:
         """As a YAML file that `fast-nst train --config` takes."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
-
-# What may differ between an interrupted run and the command that resumes it.
-RESUMABLE = {"resume", "output", "log", "license", "attribution"}
-
-
-def check_resumable(config: TrainConfig, saved: dict[str, Any]) -> None:
-    """Refuse to go on with other settings than the run was started with.
-
-    Raises:
-        UserError: names the first field that differs.
-    """
-    for name, (now, then) in differences(config.to_dict(), saved).items():
-        if name.split(".")[0] not in RESUMABLE:
-            option = name.replace("_", "-")
-            raise UserError(
-                f"cannot resume {config.run_folder}: --{option} is {now!r}, the run was started with"
-                f" {then!r} (give another --output for a new run)"
-            )
+    def check_resumable(self, saved: dict[str, Any]) -> None:
+        """Refuse to go on with other settings than the run was started with; see `refuse_differences`."""
+        refuse_differences(self.run_folder, self.to_dict(), saved)
 
 
 def differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -194,3 +193,22 @@ def differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[An
         elif value != other:
             found[key] = (value, other)
     return found
+
+
+# What may differ between an interrupted run and the command that resumes it.
+RESUMABLE = {"resume", "output", "log", "license", "attribution"}
+
+
+def refuse_differences(folder: Path, now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Refuse to go on in ``folder`` with other settings than the run was started with.
+
+    Raises:
+        UserError: names the first field that differs and may not.
+    """
+    for name, (new, old) in differences(now, then).items():
+        if name.split(".")[0] not in RESUMABLE:
+            option = name.replace("_", "-")
+            raise UserError(
+                f"cannot resume {folder}: --{option} is {new!r}, the run was started with"
+                f" {old!r} (give another --output for a new run)"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,28 @@ def load_image(path: str | Path, short_side: int | None = None) -> Tensor:
         width, height = (max(1, round(side * scale)) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     return to_float(to_tensor(np.asarray(picture)))[None]
+
+
+def longer_side(image: Tensor, side: int) -> tuple[int, int]:
+    """Height and width that [..., H, W] has with its longer side at ``side`` px, the aspect kept."""
+    return _scaled(image, side / max(image.shape[-2:]))
+
+
+def shorter_side(image: Tensor, side: int) -> tuple[int, int]:
+    """Height and width that [..., H, W] has with its shorter side at ``side`` px, the aspect kept."""
+    return _scaled(image, side / min(image.shape[-2:]))
+
+
+def _scaled(image: Tensor, scale: float) -> tuple[int, int]:
+    height, width = image.shape[-2:]
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """[N, 3, H, W] in [0, 1] to height and width ``shape``, antialiased bicubic."""
+    if tuple(shape) == tuple(image.shape[-2:]):
+        return image
+    return F.interpolate(image, tuple(shape), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def jitter(images: Tensor, most: int, seed: tuple[int, ...]) -> Tensor:

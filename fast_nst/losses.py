@@ -7,7 +7,7 @@ layer's Gram error by the Gram energy of the style. A loss of 1 is "as wrong as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -18,6 +18,7 @@ from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import STRIDE
 
 LATTICE_CELLS = 5  # an area of 20 px: strokes average out, a weave does not
+PEAK = 3.0  # what the largest activation is smoothed to, as an exponent of e
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
 
 
@@ -39,6 +40,17 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
     return (error / (target.flatten(1).var(1, correction=0) + EPSILON)).mean()
 
 
+def smooth_activations(features: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    """Softmax over all activations of a picture's layer [N, C, H, W], in float32; their mean is 1.
+
+    SWAG, stylization with activation smoothing (Wang, Li, Vasconcelos 2021, section 3): the few large
+    activations of a residual network no longer make up all of its Gram matrix. ``scale`` is the softmax's
+    temperature: the larger, the smoother.
+    """
+    flat = (features.float() / scale).flatten(1)  # [N, CHW]
+    return (flat.softmax(1) * flat.shape[1]).reshape(features.shape)
+
+
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
     """Squared Gram error over the target's Gram energy; gram [N, C, C], target [C, C] or [1, C, C]."""
     error = (gram - target).square().flatten(1).sum(1)  # [N]
@@ -48,9 +60,10 @@ def style_loss(gram: Tensor, target: Tensor) -> Tensor:
 def total_variation(images: Tensor) -> Tensor:
     """Mean squared difference of neighbors, across plus down; images [N, 3, H, W] in [0, 1]."""
     images = images.float()
-    across = (images[..., :, 1:] - images[..., :, :-1]).square().mean()
-    down = (images[..., 1:, :] - images[..., :-1, :]).square().mean()
-    return across + down
+    across = (images[..., :, 1:] - images[..., :, :-1]).square()
+    down = (images[..., 1:, :] - images[..., :-1, :]).square()
+    # A single row or column has no neighbors one way; the mean of nothing is not a number.
+    return across.sum() / max(1, across.numel()) + down.sum() / max(1, down.numel())
 
 
 def lattice(images: Tensor) -> Tensor:
@@ -98,17 +111,41 @@ class PerceptualLoss(nn.Module):
         style_taps: Sequence[str],
         content_tap: str,
         weights: LossWeights,
+        smoothing: bool = False,
     ) -> None:
-        """``style``: the style picture [1, 3, H, W] in [0, 1], at the size whose strokes are wanted."""
+        """``style``: the style picture [1, 3, H, W] in [0, 1], at the size whose strokes are wanted.
+
+        ``smoothing``: compare `smooth_activations`, at a temperature of 1 / `PEAK` of the style's largest
+        activation at the tap, so that networks whose activations are large by nature are smoothed as much.
+        """
         super().__init__()
         self.network = network
         self.style_taps = tuple(style_taps)
         self.content_tap = content_tap
         self.weights = weights
+        self.smoothing = smoothing
         with torch.no_grad():
-            features = network(style, self.style_taps)
+            if smoothing:
+                for tap, raw in network(style, self.taps).items():
+                    scale = raw.float().amax() / PEAK + EPSILON
+                    self.register_buffer(f"scale_{tap}", scale, persistent=False)
+            features = self.features(style, self.style_taps)
         for tap in self.style_taps:
             self.register_buffer(f"gram_{tap}", gram_matrix(features[tap]), persistent=False)
+
+    @property
+    def taps(self) -> set[str]:
+        """All layers that are compared."""
+        return {*self.style_taps, self.content_tap}
+
+    def features(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+        """What is compared of pictures [N, 3, H, W] at ``taps``: features, smoothed where asked for."""
+        features = self.network(images, taps)
+        if self.smoothing:
+            return {
+                tap: smooth_activations(raw, self.get_buffer(f"scale_{tap}")) for tap, raw in features.items()
+            }
+        return features
 
     def target_gram(self, tap: str) -> Tensor:
         """The style's Gram matrix [1, C, C] at ``tap``."""
@@ -117,14 +154,14 @@ class PerceptualLoss(nn.Module):
     def content_target(self, content: Tensor) -> Tensor:
         """Features of the content pictures [N, 3, H, W] at the content tap, without gradient."""
         with torch.no_grad():
-            return self.network(content, [self.content_tap])[self.content_tap]
+            return self.features(content, [self.content_tap])[self.content_tap]
 
     def compare(self, stylized: Tensor, content_target: Tensor) -> dict[str, Tensor]:
         """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv, lattice and style/TAP.
 
         All but the total are unweighted.
         """
-        features = self.network(stylized, {*self.style_taps, self.content_tap})
+        features = self.features(stylized, self.taps)
         layers = {
             f"style/{tap}": style_loss(gram_matrix(features[tap]), self.target_gram(tap))
             for tap in self.style_taps

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fast_nst.arguments import parse
-from fast_nst.config import OptimizerConfig, TrainConfig, check_resumable
+from fast_nst.config import OptimizerConfig, TrainConfig
 from fast_nst.errors import UserError
+from fast_nst.training.backbone_config import BackboneConfig
 from fast_nst.training.schedule import learning_rate
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -19,13 +20,15 @@ CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid(path: Path) -> None:
-    _, config = parse("train", TrainConfig, ["--config", str(path)])
+    kind, length = (BackboneConfig, "epochs") if path.stem.startswith("backbone") else (TrainConfig, "steps")
+    _, config = parse("train", kind, ["--config", str(path)])
     written = yaml.safe_load(path.read_text())
-    assert config.steps == written["steps"]
+    assert getattr(config, length) == written[length]
 
 
-def test_there_are_three_recipes() -> None:
-    assert {"style", "style-cpu", "quickstart"} <= {path.stem for path in CONFIGS}
+def test_the_promised_recipes_are_there() -> None:
+    styles, backbones = {"style", "style-cpu", "quickstart"}, {"backbone-cifar100", "backbone-caltech101"}
+    assert styles | backbones <= {path.stem for path in CONFIGS}
 
 
 def test_flags_override_the_recipe() -> None:
@@ -59,5 +62,5 @@ def test_a_changed_setting_is_named_by_its_flag() -> None:
     changed = TrainConfig(style="a.jpg")
     changed.data.size = 128
     with pytest.raises(UserError, match=r"--data\.size is 128"):
-        check_resumable(changed, saved)
-    check_resumable(TrainConfig(style="a.jpg", resume=True, license="MIT"), saved)
+        changed.check_resumable(saved)
+    TrainConfig(style="a.jpg", resume=True, license="MIT").check_resumable(saved)

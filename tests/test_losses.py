@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fast_nst.losses import (
+    PEAK,
     LossWeights,
     PerceptualLoss,
     content_loss,
     gram_matrix,
     lattice,
+    smooth_activations,
     style_loss,
     total_variation,
 )
@@ -86,12 +88,55 @@ def test_constant_pictures_give_finite_losses_and_gradients() -> None:
     assert torch.isfinite(stylized.grad).all()
 
 
+def test_smoothing_takes_the_gram_matrix_away_from_a_single_large_activation() -> None:
+    """What makes a ResNet a poor loss network (Wang et al. 2021): one peak outweighs all of the texture."""
+    texture = noise(1, 8, 16, 16).abs()
+    peaked = texture.clone()
+    peaked[0, 3, 5, 5] = 60
+    plain = style_loss(gram_matrix(peaked), gram_matrix(texture))
+    scale = peaked.max() / PEAK
+    smooth = style_loss(
+        gram_matrix(smooth_activations(peaked, scale)), gram_matrix(smooth_activations(texture, scale))
+    )
+    assert plain > 3
+    assert smooth < 0.1 * plain
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), size=st.floats(0.01, 1e4))
+@settings(max_examples=30, deadline=None)
+def test_smoothed_activations_are_finite_and_one_in_the_mean(height: int, width: int, size: float) -> None:
+    smoothed = smooth_activations(size * noise(2, 3, height, width))
+    assert torch.isfinite(smoothed).all()
+    assert torch.allclose(smoothed.mean((1, 2, 3)), torch.ones(2), rtol=1e-4)
+
+
+def test_smoothing_is_blind_to_the_scale_of_a_networks_activations() -> None:
+    network = load_loss_network("vgg19-compact")
+    generator = torch.Generator().manual_seed(0)
+    style, content, stylized = (torch.rand(1, 3, 48, 48, generator=generator) for _ in range(3))
+    arguments = (style, ["relu1_1"], "relu1_2", LossWeights())
+    before = PerceptualLoss(network, *arguments, smoothing=True)(stylized, content)
+    with torch.no_grad():
+        network.layers.conv1_1.weight.mul_(50)
+        network.layers.conv1_1.bias.mul_(50)
+        network.layers.conv1_2.bias.mul_(50)
+    after = PerceptualLoss(network, *arguments, smoothing=True)(stylized, content)
+    for name, value in before.items():
+        assert torch.allclose(value, after[name], rtol=1e-3), name
+
+
 def test_total_variation_is_zero_on_flat_and_one_on_stripes() -> None:
     flat = torch.full((2, 3, 8, 8), 0.3)
     assert total_variation(flat) == 0
     stripes = torch.zeros(1, 3, 8, 8)
     stripes[..., ::2] = 1
     assert total_variation(stripes) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (1, 1)])
+def test_total_variation_of_a_single_line_is_a_number(shape: tuple[int, int]) -> None:
+    """It was the mean of no differences at all, and the whole loss with it."""
+    assert total_variation(torch.full((1, 3, *shape), 0.3)) == 0
 
 
 @given(height=st.integers(1, 70), width=st.integers(1, 70))

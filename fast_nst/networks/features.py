@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.networks import vgg
+from fast_nst.networks import resnet, vgg
 from fast_nst.runtime.models import checkpoints_dir
 
 STYLE_TAPS = (
@@ -30,6 +30,7 @@ STYLE_TAPS = (
     "relu5_1",
 )  # Gatys et al. 2016, section 2.2
 CONTENT_TAP = "relu4_2"
+Pooling = Literal["max", "average"]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -44,12 +45,33 @@ class LossNetworkInfo:
     padding: vgg.Padding = "zeros"
     style_taps: tuple[str, ...] = STYLE_TAPS
     content_tap: str = CONTENT_TAP
+    smoothing: bool = False
     license: str = "unknown"
     origin: str = "unknown"
 
     def to_metadata(self) -> dict[str, str]:
         """As the string-to-string header of a safetensors file."""
         return {"fast_nst.loss_network": json.dumps(asdict(self))}
+
+
+_RESNET = LossNetworkInfo(
+    "resnet50",
+    style_taps=resnet.STYLE_TAPS,
+    content_tap=resnet.CONTENT_TAP,
+    smoothing=True,  # without it a ResNet's few large activations are all that counts
+    license="BSD-3-Clause (torchvision); trained on ImageNet",
+    origin="torchvision ResNet50_Weights.IMAGENET1K_V1",
+)
+TORCHVISION = {
+    "vgg19": LossNetworkInfo(
+        "vgg19", license=_RESNET.license, origin="torchvision VGG19_Weights.IMAGENET1K_V1"
+    ),
+    "resnet50": _RESNET,
+}
+RANDOM = {
+    name: replace(info, name=name, license="MIT", origin="Kaiming initialization, not trained")
+    for name, info in (("vgg19-random", TORCHVISION["vgg19"]), ("resnet50-random", _RESNET))
+}
 
 
 class LossNetwork(nn.Module):
@@ -91,11 +113,12 @@ class LossNetwork(nn.Module):
         features: dict[str, Tensor] = {}
         x = (images - self.mean) / self.std
         for name, layer in self.layers.named_children():
-            if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and min(x.shape[-2:]) < 2:
+            unpadded = isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and layer.padding == 0
+            if unpadded and min(x.shape[-2:]) < 2:
                 height, width = images.shape[-2:]
                 raise UserError(
                     f"a picture of {width}x{height} px is too small for the loss network's"
-                    f" {', '.join(sorted(wanted - set(features)))}: use a larger --data.size"
+                    f" {', '.join(sorted(wanted - set(features)))}: use a larger size, or a less deep tap"
                 )
             x = layer(x)
             if name in wanted:
@@ -114,44 +137,59 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_loss_network(name: str, taps: Sequence[str] | None = None) -> LossNetwork:
+def load_loss_network(name: str, taps: Sequence[str] | None = None, pooling: Pooling = "max") -> LossNetwork:
     """The loss network called ``name``, trimmed to the deepest of ``taps``.
 
     Args:
-        name: ``vgg19`` (torchvision's ImageNet weights, downloaded once and hash-checked),
-            ``vgg19-compact`` (ships with fast_nst, needs no network), the path of a weights file
-            (.safetensors, or a torchvision VGG19 state dict, full or convolutions only), or a
-            folder with the two files of `fast_nst.networks.teacher`.
+        name: ``vgg19`` or ``resnet50`` (torchvision's ImageNet weights, downloaded once and hash-checked),
+            ``vgg19-compact`` (ships with fast_nst, needs no network), ``vgg19-random`` or
+            ``resnet50-random`` (untrained, for comparison), the path of a weights file (.safetensors, or a
+            state dict of torchvision's VGG19 or ResNet50, full or without the classifier), or a folder
+            with the two files of `fast_nst.networks.teacher`.
         taps: layers that will be asked for; None = the network's default style and content taps.
+        pooling: ``average`` in place of VGG19's max pooling, as in Gatys et al. 2016, section 2.
 
     Raises:
         UserError: unknown name, unreadable file, failed download, or a tap the network lacks.
     """
-    if name == "vgg19":
-        info = LossNetworkInfo(
-            "vgg19",
-            license="BSD-3-Clause (torchvision); trained on ImageNet",
-            origin="torchvision VGG19_Weights.IMAGENET1K_V1",
-        )
-        return _build(info, _torchvision_state(), taps)
-    if name == "vgg19-compact":
-        return _from_file(checkpoints_dir() / "vgg19-compact.safetensors", taps)
+    info, build = find_loss_network(name)
+    return build(taps if taps is not None else (*info.style_taps, info.content_tap), pooling)
+
+
+def find_loss_network(
+    name: str,
+) -> tuple[LossNetworkInfo, Callable[[Sequence[str], Pooling], LossNetwork]]:
+    """What `load_loss_network` finds under ``name``, and what builds it for given taps and pooling."""
     path = Path(name)
-    if path.is_dir():
-        from fast_nst.networks.teacher import load_teacher  # not needed by most users
+    if name in TORCHVISION:
+        info, state = TORCHVISION[name], _torchvision_state(name)
+    elif name in RANDOM:
+        info, state = RANDOM[name], _random_state(name)
+    elif name == "vgg19-compact":
+        info, state = _from_file(checkpoints_dir() / "vgg19-compact.safetensors")
+    elif path.is_dir():
+        from fast_nst.networks.teacher import INFO, load_teacher  # not needed by most users
 
-        return load_teacher(path, taps)
-    if path.is_file():
-        return _from_file(path, taps)
-    raise UserError(f"loss network {name!r} is neither a name (vgg19, vgg19-compact) nor an existing file")
+        return INFO, lambda taps, pooling: load_teacher(path, taps, pooling)
+    elif path.is_file():
+        info, state = _from_file(path)
+    else:
+        names = ", ".join((*TORCHVISION, "vgg19-compact", *RANDOM))
+        raise UserError(f"loss network {name!r} is neither a name ({names}) nor an existing file")
+    return info, lambda taps, pooling: _build(info, state, taps, pooling)
 
 
-def _build(info: LossNetworkInfo, state: Mapping[str, Tensor], taps: Sequence[str] | None) -> LossNetwork:
-    taps = tuple(taps) if taps is not None else (*info.style_taps, info.content_tap)
-    names = vgg.vgg19_layer_names()
-    widths = vgg.widths_of(state)
-    available = [n for n in names if int(n[4]) <= len(widths)] if widths else []
-    available = _until_missing(available, state)
+def _build(
+    info: LossNetworkInfo, state: Mapping[str, Tensor], taps: Sequence[str], pooling: Pooling
+) -> LossNetwork:
+    """The layers up to the deepest of ``taps``, with their weights."""
+    is_resnet = "layer1_0.conv1.weight" in state
+    if is_resnet:
+        names = available = resnet.resnet50_layer_names()
+    else:
+        names = vgg.vgg19_layer_names()
+        blocks = len(vgg.widths_of(state))
+        available = _until_missing([n for n in names if int(n[4]) <= blocks], state)
     unknown = [tap for tap in taps if tap not in available]
     if unknown:
         raise UserError(
@@ -161,12 +199,17 @@ def _build(info: LossNetworkInfo, state: Mapping[str, Tensor], taps: Sequence[st
             else f"{info.name} holds no VGG19 convolutions (conv1_1.weight or features.0.weight)"
         )
     deepest = max(taps, key=names.index)
-    layers = vgg.build_vgg19(widths, deepest, info.padding, first_padding="replicate")
-    used = {key: state[key].float() for key in layers.state_dict()}
+    if is_resnet:
+        layers = resnet.build_resnet50(deepest)
+    else:
+        layers = vgg.build_vgg19(vgg.widths_of(state), deepest, info.padding, first_padding="replicate")
     try:
-        layers.load_state_dict(used)
-    except RuntimeError as error:
+        used = {key: state[key].float() for key in layers.state_dict()}
+        layers.load_state_dict(used, assign=True)
+    except (RuntimeError, KeyError) as error:
         raise UserError(f"loss network {info.name}: {one_line(error)}") from error
+    if pooling == "average":
+        vgg.average_pooling(layers)
     return LossNetwork(info, layers, weights_sha256(used))
 
 
@@ -179,18 +222,31 @@ def _until_missing(names: Sequence[str], state: Mapping[str, Tensor]) -> list[st
     return kept
 
 
-def _torchvision_state() -> dict[str, Tensor]:
-    from torchvision.models import VGG19_Weights
+def _torchvision_state(name: str) -> dict[str, Tensor]:
+    from torchvision.models import ResNet50_Weights, VGG19_Weights
 
+    weights = VGG19_Weights.IMAGENET1K_V1 if name == "vgg19" else ResNet50_Weights.IMAGENET1K_V1
     try:
-        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, progress=False)
+        state = weights.get_state_dict(check_hash=True, progress=False)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        file = weights.url.rsplit("/", 1)[-1]
         raise UserError(
-            f"the VGG19 weights could not be downloaded ({one_line(error)}): give a local file with"
-            " --loss.network PATH (vgg19-dcbb9e9d.pth, or put it into $TORCH_HOME/hub/checkpoints),"
+            f"the {name} weights could not be downloaded ({one_line(error)}): give a local file with"
+            f" --loss.network PATH ({file}, or put it into $TORCH_HOME/hub/checkpoints),"
             " or use the one that ships, --loss.network vgg19-compact"
         ) from error
+    return _rename(state)
+
+
+def _rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's keys of a VGG19 or a ResNet50 as the layers here have them; empty if it is neither."""
+    if any(key.removeprefix("module.").startswith("layer1.0.conv1") for key in state):
+        return resnet.torchvision_to_names(state)
     return vgg.torchvision_to_names(state)
+
+
+def _random_state(name: str) -> dict[str, Tensor]:
+    return vgg.random_state() if name == "vgg19-random" else resnet.random_state()
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -214,7 +270,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return state, {}
 
 
-def _from_file(path: Path, taps: Sequence[str] | None) -> LossNetwork:
+def _from_file(path: Path) -> tuple[LossNetworkInfo, dict[str, Tensor]]:
     state, header = read_weights(path)
     described = header.get("fast_nst.loss_network")
     if described is not None:
@@ -222,14 +278,15 @@ def _from_file(path: Path, taps: Sequence[str] | None) -> LossNetwork:
             fields: dict[str, Any] = json.loads(described)
             for name in ("mean", "std", "style_taps"):
                 fields[name] = tuple(fields[name])
-            info = LossNetworkInfo(**fields)
+            return LossNetworkInfo(**fields), state
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: its header fast_nst.loss_network is damaged") from error
-        return _build(info, state, taps)
-    renamed = vgg.torchvision_to_names(state)
+    renamed = _rename(state)
     if not renamed:
         raise UserError(
-            f"{path} has neither torchvision's VGG19 keys (features.0.weight) nor fast_nst's header,"
-            " so its normalization is unknown"
+            f"{path} has neither the keys of torchvision's VGG19 (features.0.weight) or ResNet50"
+            " (layer1.0.conv1.weight) nor fast_nst's header, so its normalization is unknown"
         )
-    return _build(LossNetworkInfo(path.stem, origin=path.name), renamed, taps)
+    if "layer1_0.conv1.weight" in renamed:
+        return replace(TORCHVISION["resnet50"], name=path.stem, license="unknown", origin=path.name), renamed
+    return LossNetworkInfo(path.stem, origin=path.name), renamed

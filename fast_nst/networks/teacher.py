@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fast_nst.errors import UserError
 from fast_nst.networks import vgg
-from fast_nst.networks.features import LossNetwork, LossNetworkInfo, read_weights, weights_sha256
+from fast_nst.networks.features import LossNetwork, LossNetworkInfo, Pooling, read_weights, weights_sha256
 
 STEM_FILE = "vgg19_normalised_conv1_1-conv3_1.pt"
 QUARTER_FILE = "vgg19_16x_conv1_1-conv5_1.pt"
@@ -28,19 +28,21 @@ SMALLEST = 32  # px; below, block 5 has a single pixel and nothing to reflect
 CAFFE_MEAN_RGB = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 
+INFO = LossNetworkInfo(
+    "vgg19-hybrid",
+    mean=CAFFE_MEAN_RGB,
+    std=(1.0, 1.0, 1.0),
+    license="research use",
+    origin=f"{STEM_FILE} and {QUARTER_FILE}",
+)
+
+
 class HybridTeacher(LossNetwork):
     """The two files as one loss network; taps as `STEM_TAPS`, `AUX_TAPS` and `QUARTER_TAPS`."""
 
     def __init__(self, stem: nn.Sequential, quarter: nn.Sequential, aux: nn.ModuleDict, sha: str):
-        info = LossNetworkInfo(
-            "vgg19-hybrid",
-            mean=CAFFE_MEAN_RGB,
-            std=(1.0, 1.0, 1.0),
-            license="research use",
-            origin=f"{STEM_FILE} and {QUARTER_FILE}",
-        )
-        super().__init__(info, stem, sha)
-        self.quarter = quarter.requires_grad_(False)
+        super().__init__(INFO, stem, sha)
+        self.quarter: nn.Sequential = quarter.requires_grad_(False)
         self.aux = aux.requires_grad_(False)
 
     def forward(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
@@ -69,7 +71,7 @@ class HybridTeacher(LossNetwork):
         return features
 
 
-def load_teacher(folder: Path, taps: Sequence[str] | None = None) -> HybridTeacher:
+def load_teacher(folder: Path, taps: Sequence[str] | None = None, pooling: Pooling = "max") -> HybridTeacher:
     """The hybrid from the folder that holds both files.
 
     Raises:
@@ -82,9 +84,13 @@ def load_teacher(folder: Path, taps: Sequence[str] | None = None) -> HybridTeach
         if not (folder / file).is_file():
             raise UserError(f"{folder} is no loss network: it lacks {file}")
     try:
-        return _hybrid(folder)
+        teacher = _hybrid(folder)
     except (KeyError, RuntimeError, IndexError) as error:
         raise UserError(f"{folder}: {STEM_FILE} or {QUARTER_FILE} is not the published file") from error
+    if pooling == "average":
+        vgg.average_pooling(teacher.layers)
+        vgg.average_pooling(teacher.quarter)
+    return teacher
 
 
 def _hybrid(folder: Path) -> HybridTeacher:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
@@ -54,6 +55,31 @@ def build_vgg19(
         if name == deepest:
             return layers
     raise ValueError(f"no VGG19 layer is called {deepest!r}")
+
+
+def average_pooling(layers: nn.Sequential) -> None:
+    """Put average pooling in the place of the 2x2 max poolings (Gatys et al. 2016, section 2)."""
+    for name, layer in list(layers.named_children()):
+        if isinstance(layer, nn.MaxPool2d) and layer.kernel_size == 2:
+            layers.set_submodule(name, nn.AvgPool2d(2))
+
+
+def init_kaiming(layers: nn.Module) -> None:
+    """He et al. 2015: convolutions and linear layers that keep the variance of what passes a ReLU."""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def random_state(seed: int = 0) -> dict[str, Tensor]:
+    """The weights of a VGG19's convolutions before any training, the same for a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = build_vgg19()
+        init_kaiming(layers)
+    return layers.state_dict()
 
 
 def torchvision_to_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import yaml
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from torch.optim.swa_utils import AveragedModel
 
-from fast_nst.config import TrainConfig, check_resumable
+from fast_nst.config import TrainConfig
 from fast_nst.errors import UserError, one_line
 from fast_nst.export import AVERAGE
 from fast_nst.files import flush, whole_file
@@ -68,7 +70,39 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {text.split('. ')[0]}") from error
 
 
-def open_run(config: TrainConfig) -> None:
+class RunConfig(Protocol):
+    """What a run folder needs to know of the configuration it is opened for."""
+
+    resume: bool
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run is written."""
+
+    def to_yaml(self) -> str:
+        """The resolved configuration."""
+
+    def check_resumable(self, saved: dict[str, Any]) -> None:
+        """Raise a UserError if ``saved`` cannot be gone on with."""
+
+
+def start_accelerator(mixed_precision: str) -> Accelerator:
+    """accelerate with a precision of its own, whatever a former run of this process had.
+
+    Raises:
+        UserError: the device lacks it.
+    """
+    AcceleratorState._reset_state()
+    try:
+        accelerator = Accelerator(mixed_precision=mixed_precision)
+    except ValueError as error:
+        raise UserError(f"--mixed-precision {mixed_precision}: {one_line(error)}") from error
+    if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise UserError("--mixed-precision fp16 needs a GPU; bf16 works on CPUs too")
+    return accelerator
+
+
+def open_run(config: RunConfig) -> None:
     """Make the run folder and write its config, or check that it is the one to resume.
 
     Raises:
@@ -85,7 +119,7 @@ def open_run(config: TrainConfig) -> None:
             saved = None
         if not isinstance(saved, dict):
             raise UserError(f"{config_file} is damaged")
-        check_resumable(config, saved)
+        config.check_resumable(saved)
     with writing(folder):
         (folder / "samples").mkdir(parents=True, exist_ok=True)
         write_text(config_file, config.to_yaml())
@@ -125,15 +159,14 @@ def checkpoint_folder(folder: Path, step: int) -> Path:
     return folder / "checkpoint" / f"{PREFIX}{step:08d}"
 
 
-def save_checkpoint(
-    accelerator: Accelerator, folder: Path, state: TrainState, average: AveragedModel, about: dict[str, str]
-) -> None:
-    """Write the full state; a kill at any moment leaves the former checkpoint or this one, whole.
+@contextmanager
+def whole_checkpoint(accelerator: Accelerator, folder: Path, step: int, good_step: int) -> Iterator[Path]:
+    """A folder to write the state of ``step`` into, which accelerate's part of it already is in.
 
-    The averaged weights lie in it as in a finished run's model.safetensors, so that they can be exported.
-    Older checkpoints go, but for the last good one.
+    A kill at any moment leaves the former checkpoint or this one, whole. Older ones go, but for that of
+    ``good_step``. The block runs in every process; only the main one may write.
     """
-    final = checkpoint_folder(folder, state.step)
+    final = checkpoint_folder(folder, step)
     unfinished = final.with_name(final.name + ".tmp")
     with writing(final):
         if accelerator.is_main_process:
@@ -142,21 +175,33 @@ def save_checkpoint(
         accelerator.wait_for_everyone()
         accelerator.save_state(str(unfinished))
         accelerator.wait_for_everyone()
+        yield unfinished
         if accelerator.is_main_process:
-            # Not through accelerate: it would pickle them, and run what a pickle says on resuming.
-            assert isinstance(average.module, TransformNetwork)
-            save_transform(average.module, unfinished / AVERAGE, about)
-            state.averaged = int(average.n_averaged)
-            (unfinished / STATE).write_text(json.dumps(vars(state)))
             for path in unfinished.iterdir():  # so that the rename cannot reach the disk before them
                 flush(path)
             shutil.rmtree(final, ignore_errors=True)
             unfinished.rename(final)  # a folder's rename is atomic
             flush(final.parent)
             for path in final.parent.iterdir():
-                if path not in (final, checkpoint_folder(folder, state.good_step)):
+                if path not in (final, checkpoint_folder(folder, good_step)):
                     shutil.rmtree(path, ignore_errors=True)
     accelerator.wait_for_everyone()
+
+
+def save_checkpoint(
+    accelerator: Accelerator, folder: Path, state: TrainState, average: AveragedModel, about: dict[str, str]
+) -> None:
+    """Write the full state of a style's training.
+
+    The averaged weights lie in it as in a finished run's model.safetensors, so that they can be exported.
+    """
+    with whole_checkpoint(accelerator, folder, state.step, state.good_step) as unfinished:
+        if accelerator.is_main_process:
+            # Not through accelerate: it would pickle them, and run what a pickle says on resuming.
+            assert isinstance(average.module, TransformNetwork)
+            save_transform(average.module, unfinished / AVERAGE, about)
+            state.averaged = int(average.n_averaged)
+            (unfinished / STATE).write_text(json.dumps(vars(state)))
 
 
 def load_checkpoint(accelerator: Accelerator, path: Path, average: AveragedModel) -> TrainState:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from fast_nst.config import OptimizerConfig, TrainConfig
+from fast_nst.config import TrainConfig
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+class OptimizerChoice(Protocol):
+    """What `make_optimizer` needs to know."""
+
+    @property
+    def name(self) -> str:
+        """adamw or adam."""
+
+    @property
+    def lr(self) -> float:
+        """Learning rate."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of weights, not of biases and norms."""
+
+
+def make_optimizer(network: nn.Module, config: OptimizerChoice) -> torch.optim.Optimizer:
     """Adam or AdamW; weight decay on convolution weights only, none on biases and norms."""
     groups = [
         {
@@ -30,8 +47,14 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     """
     optimizer = config.optimizer
     warmup = min(optimizer.warmup, config.steps - 1)
+    return optimizer.lr * warm_up_and_cosine(step, warmup, config.steps, optimizer.final_lr)
+
+
+def warm_up_and_cosine(step: int, warmup: int, steps: int | None, final: float = 0.0) -> float:
+    """Share of the peak at step 0, 1, ...: linear to 1, then cosine to ``final``; flat without ``steps``."""
     if step < warmup:
-        return optimizer.lr * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, config.steps - 1 - warmup)
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return optimizer.lr * (optimizer.final_lr + (1 - optimizer.final_lr) * cosine)
+        return (step + 1) / (warmup + 1)
+    if steps is None:
+        return 1.0
+    progress = (step - warmup) / max(1, steps - 1 - warmup)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -49,10 +49,7 @@ class Student(nn.Module):
     def __init__(self, teacher_channels: dict[str, int]) -> None:
         super().__init__()
         self.layers = vgg.build_vgg19(vgg.COMPACT_WIDTHS, DEEPEST, PADDING)
-        for layer in self.layers:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        vgg.init_kaiming(self.layers)
         widths = {name: vgg.COMPACT_WIDTHS[int(name[4]) - 1] for name in LAYERS}
         self.norms = nn.ModuleDict({name: nn.BatchNorm2d(width) for name, width in widths.items()})
         self.adapters = nn.ModuleDict(

@@ -8,11 +8,11 @@ import math
 import sys
 import time
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -22,15 +22,15 @@ from tqdm import tqdm
 from fast_nst.config import TrainConfig
 from fast_nst.crops import jitter, load_image, to_float
 from fast_nst.data import open_content
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError
 from fast_nst.export import export_run
 from fast_nst.losses import PerceptualLoss, floats
-from fast_nst.networks.features import load_loss_network
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard, Interrupted, StopRequest
+from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
     check_same_inputs,
@@ -40,6 +40,7 @@ from fast_nst.training.run import (
     open_run,
     refuse_own_samples,
     save_checkpoint,
+    start_accelerator,
     writing,
 )
 from fast_nst.training.schedule import learning_rate, make_optimizer
@@ -54,19 +55,14 @@ def train(config: TrainConfig) -> Path:
         UserError: something in the configuration is wrong or missing.
         Interrupted: SIGINT or SIGTERM came; the state is saved, ``resume`` goes on.
     """
-    AcceleratorState._reset_state()  # a former run of this process may have had another precision
-    try:
-        accelerator = Accelerator(mixed_precision=config.mixed_precision)
-    except ValueError as error:  # a precision the device lacks
-        raise UserError(f"--mixed-precision {config.mixed_precision}: {one_line(error)}") from error
-    if config.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise UserError("--mixed-precision fp16 needs a GPU; bf16 works on CPUs too")
+    accelerator = start_accelerator(config.mixed_precision)
     set_seed(config.seed)
     refuse_own_samples(config)
     style_file = style_path(config.style)
     style = load_image(style_file, config.loss.style_size)
     content = open_content(config.content, config.data, config.seed)
-    loss_network = load_loss_network(config.loss.network, (*config.loss.style_taps, config.loss.content_tap))
+    loss_config, loss_network = resolve_loss(config.loss)
+    config = replace(config, loss=loss_config)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
     network = initial_network(config) if checkpoint is None else TransformNetwork(config.network)
     if accelerator.is_main_process:
@@ -75,14 +71,7 @@ def train(config: TrainConfig) -> Path:
 
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    loss_network.to(device).to(memory_format=layout)
-    loss = PerceptualLoss(
-        loss_network,
-        style.to(device),
-        config.loss.style_taps,
-        config.loss.content_tap,
-        config.loss.weights,
-    ).to(device)
+    loss = perceptual_loss(config.loss, loss_network, style, device, layout)
     network.to(device).to(memory_format=layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)

@@ -185,3 +185,20 @@ def test_the_hash_tells_weights_apart(torchvision_vgg19: Path) -> None:
     b = load_loss_network("vgg19-compact", ["relu1_1"]).weights_sha256
     assert len(a) == len(hashlib.sha256().hexdigest())
     assert a != b
+
+
+def test_average_pooling_takes_the_place_of_max_pooling() -> None:
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    average = load_loss_network("vgg19-compact", ["relu2_1"], pooling="average")
+    first = average(images, ["relu1_2"])["relu1_2"]
+    pooled = average(images, ["pool1"])["pool1"]
+    assert torch.allclose(pooled, torch.nn.functional.avg_pool2d(first, 2))
+
+
+def test_an_untrained_vgg19_is_the_same_every_time_and_keeps_its_variance() -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    one, two = (load_loss_network("vgg19-random") for _ in range(2))
+    assert one.weights_sha256 == two.weights_sha256
+    features = one(images, (*STYLE_TAPS, CONTENT_TAP))
+    for tap, value in features.items():
+        assert 0.05 < float(value.std()) < 20, tap

@@ -1,0 +1,236 @@
+"""Scorecards, `fast-nst evaluate`: the same measures for every way of stylizing.
+
+A network, the per-image baseline and the unchanged photograph are judged on the same held-out photographs
+under one fixed loss network. "Equals N iterations" is Johnson et al.'s question (2016, section 4.1): at
+which iteration of the baseline, L-BFGS from the content image, does its loss fall to the network's?
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from fast_nst.config import PerceptualConfig
+from fast_nst.crops import load_image, longer_side, resize, to_float, to_tensor
+from fast_nst.errors import UserError
+from fast_nst.losses import floats
+from fast_nst.networks.features import LossNetwork
+from fast_nst.pictures import find_pictures
+from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.training.batches import style_path
+from fast_nst.training.descent import Descent
+from fast_nst.training.perceptual import perceptual_loss, resolve_loss
+from fast_nst.training.report import to_pixels
+
+UNCHANGED = "photograph"
+TIMED_RUNS = 5
+SHOWN_AT = 100  # iterations at which the baseline is pictured, beside its last one
+
+
+@dataclass
+class EvaluateOptions:
+    """What networks are judged on, and by what."""
+
+    style: str
+    """The style picture the networks were trained for: a file, or 'strokes'."""
+    content: Path
+    """Folder of photographs that no network was trained on."""
+    output: Path = Path("scorecard")
+    """Folder for scorecard.json, scorecard.md and contact-sheet.jpg."""
+    count: int = 10
+    """Photographs to judge on, the first ones by name."""
+    size: int = 256
+    """Longer side of the photographs in pixels."""
+    style_size: int = 256
+    """Shorter side of the style picture in pixels, as in training."""
+    baseline: int = 500
+    """Iterations of the per-image baseline; 0 = leave it out."""
+    sheet: int = 4
+    """Photographs in the contact sheet, for which the baseline runs to its end."""
+    threads: int | None = None
+    """CPU threads of the networks and of the baseline. Default: one per core."""
+    loss: PerceptualConfig = field(default_factory=PerceptualConfig)
+
+    def __post_init__(self) -> None:
+        self.content, self.output = Path(self.content), Path(self.output)
+        for name, least in (("count", 1), ("size", 16), ("style_size", 16), ("baseline", 0), ("sheet", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
+        if self.threads is not None and self.threads < 1:
+            raise UserError("--threads must be at least 1")
+
+
+@dataclass
+class Way:
+    """One way of stylizing on all photographs."""
+
+    terms: list[dict[str, float]] = field(default_factory=list)
+    """Loss terms of each result."""
+    equals: list[float] = field(default_factory=list)
+    """Iterations of the baseline that reach each total; inf = more than it was given."""
+    seconds: float | None = None
+    """A picture's time, median over runs."""
+
+    def mean(self, name: str) -> float:
+        """Of a loss term over the photographs."""
+        return float(np.mean([terms[name] for terms in self.terms]))
+
+
+@dataclass
+class Scorecard:
+    """All ways of stylizing beside each other."""
+
+    ways: dict[str, Way]
+    photographs: list[str]
+    sheet: list[list[np.ndarray]]
+    """Rows of pictures: content, baseline at `SHOWN_AT` and at its end, networks."""
+    style: np.ndarray
+    loss_network: LossNetwork
+    iteration_seconds: float | None
+    """A baseline iteration's time, median."""
+    options: EvaluateOptions
+
+
+def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
+    """Judge ``models``, ONNX files or names, as ``options`` say.
+
+    Raises:
+        UserError: no such model, style picture or folder; an unreadable photograph.
+    """
+    if not options.content.is_dir():
+        raise UserError(f"--content {options.content} is not a folder")
+    files = find_pictures(options.content)[: options.count]
+    if not files:
+        raise UserError(f"{options.content} holds no pictures")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    paths = {name: resolve_model(name) for name in models}
+    names = dict(zip(paths, unique_names(list(paths.values())), strict=True))
+    stylizers = {names[name]: Stylizer(path, threads=options.threads) for name, path in paths.items()}
+    style = load_image(style_path(options.style), options.style_size)
+    config, network = resolve_loss(options.loss)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loss = perceptual_loss(config, network, style, device)
+    ways = {name: Way() for name in (UNCHANGED, *stylizers)}
+    sheet: list[list[np.ndarray]] = []
+    iteration_seconds: list[float] = []
+    shape = (1, 1)
+    for index, file in enumerate(tqdm(files, unit="photograph", disable=None)):
+        photograph = load_image(file)
+        content = to_pixels(resize(photograph, longer_side(photograph, options.size))[0])
+        shape = content.shape[:2]
+        tensor = as_tensor(content, device)
+        target = loss.content_target(tensor)
+
+        def terms_of(picture: Tensor, target: Tensor = target) -> dict[str, Tensor]:
+            return loss.compare(picture, target)
+
+        results = {UNCHANGED: content, **{name: model(content) for name, model in stylizers.items()}}
+        for name, pixels in results.items():
+            with torch.no_grad():
+                ways[name].terms.append(floats(terms_of(as_tensor(pixels, device))))
+        shown = index < options.sheet
+        row = [content]
+        if options.baseline:
+            wanted = min(ways[name].terms[-1]["total"] for name in results)
+            run = run_baseline(tensor, terms_of, options.baseline, None if shown else wanted)
+            iteration_seconds += run.seconds
+            for name in results:
+                ways[name].equals.append(equals_iterations(run.totals, ways[name].terms[-1]["total"]))
+            row += [run.pictures[at] for at in sorted(run.pictures)]
+        if shown:
+            sheet.append([*row, *(results[name] for name in stylizers)])
+    for name, path in paths.items():
+        ways[names[name]].seconds = time_model(path, shape, options.threads)
+    median = float(np.median(iteration_seconds)) if iteration_seconds else None
+    relative = [file.relative_to(options.content).as_posix() for file in files]
+    return Scorecard(ways, relative, sheet, to_pixels(style[0]), network, median, options)
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Short names for model files: the file's, or its folder's for a run's model.onnx."""
+    names = [path.parent.name if path.stem == "model" else path.stem for path in paths]
+    return [
+        name if names.count(name) == 1 and name != UNCHANGED else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def as_tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 [H, W, 3] to [1, 3, H, W] in [0, 1]."""
+    return to_float(to_tensor(pixels))[None].to(device)
+
+
+@dataclass(frozen=True)
+class BaselineRun:
+    """The per-image baseline on one photograph."""
+
+    totals: list[float]
+    """Total loss after 0, 1, 2, ... iterations."""
+    seconds: list[float]
+    """Of each iteration."""
+    pictures: dict[int, np.ndarray]
+    """uint8 [H, W, 3] after `SHOWN_AT` iterations and after the last."""
+
+
+def run_baseline(
+    content: Tensor,
+    terms: Callable[[Tensor], dict[str, Tensor]],
+    iterations: int,
+    until: float | None,
+) -> BaselineRun:
+    """L-BFGS from ``content`` [1, 3, H, W]; stops early once the total has fallen to ``until``."""
+    descent = Descent(content, terms)
+    totals = [float(descent.terms()["total"])]
+    seconds: list[float] = []
+    pictures: dict[int, np.ndarray] = {}
+    for iteration in range(1, iterations + 1):
+        started = time.perf_counter()
+        descent.step()
+        totals.append(float(descent.terms()["total"]))
+        seconds.append(time.perf_counter() - started)
+        if iteration in (SHOWN_AT, iterations):
+            pictures[iteration] = to_pixels(descent.pixels.detach()[0])
+        if until is not None and totals[-1] <= until:
+            break
+    return BaselineRun(totals, seconds, pictures)
+
+
+def equals_iterations(totals: Sequence[float], total: float) -> float:
+    """The first iteration whose total is not above ``total``; inf where there is none."""
+    return next((float(i) for i, value in enumerate(totals) if value <= total), math.inf)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile, each one of the values, so that inf may be among them."""
+    lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
+    return float(lower), float(median), float(upper)
+
+
+def time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
+    """Median seconds of a run on one picture of ``shape``, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_time_model, path, shape, threads).result()
+
+
+def _time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
+    stylizer = Stylizer(path, threads=threads)
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    stylizer(pixels)  # the first run of a size plans its memory
+    times = []
+    for _ in range(TIMED_RUNS):
+        started = time.perf_counter()
+        stylizer(pixels)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
