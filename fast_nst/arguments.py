@@ -63,7 +63,7 @@ def parse(
         nargs = "*" if positional.endswith("?") else "+"
         parser.add_argument("positional", nargs=nargs, type=str, metavar=positional.rstrip("?"))
     parser.add_class_arguments(options)
-    normal = _normalize(arguments, _flags(options))
+    normal = _config_first(_normalize(arguments, _flags(options)))
     try:
         namespace = parser.parse_args(normal)
         values = parser.instantiate(namespace)
@@ -99,6 +99,16 @@ def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
     return normal
 
 
+def _config_first(arguments: list[str]) -> list[str]:
+    """jsonargparse lets the later win; here flags win over files wherever the files stand."""
+    files: list[str] = []
+    others: list[str] = []
+    for index, argument in enumerate(arguments):
+        follows = index > 0 and arguments[index - 1] == "--config"
+        (files if follows or argument.partition("=")[0] == "--config" else others).append(argument)
+    return files + others
+
+
 def _config_files(arguments: list[str]) -> list[str]:
     after = [value for flag, value in itertools.pairwise(arguments) if flag == "--config"]
     return after + [a.removeprefix("--config=") for a in arguments if a.startswith("--config=")]
@@ -108,6 +118,7 @@ def _plain(error: BaseException) -> str:
     """jsonargparse's message as one line that names the option as the user writes it."""
     text = one_line(error)
     text = re.sub(r"[Pp]arser key \"([\w.]+)\":", lambda m: f"--{m[1]}:", text)
+    text = re.sub(r".*the following arguments are required: ([\w.]+).*", r"--\1 is missing", text)
     text = re.sub(r"Subcommand '.*?' does not accept option", "no such option", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = re.sub(

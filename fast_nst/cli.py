@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fast_nst import __version__
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import Interrupted, UserError, one_line
 
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
@@ -35,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if function is None:
             return _usage(verb)
-        return function(rest)
+        code = function(rest)
+        sys.stdout.flush()
+        return code
+    except Interrupted as stop:
+        return _fail(one_line(stop), stop.exit_code)
     except UserError as error:
         return _fail(one_line(error), USER_ERROR)
     except ModuleNotFoundError as error:
@@ -46,9 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
             USER_ERROR,
         )
     except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return OK
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _fail(
+            "out of memory: lower --data.batch (raising --optimizer.accumulate), or the sizes", USER_ERROR
+        )
     except OSError as error:
+        _drop_output()  # it may be what failed
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", USER_ERROR)
     except KeyboardInterrupt:
@@ -81,6 +93,22 @@ def _usage(verb: str) -> int:
     return _fail(f"there is no command {verb!r}: try fast-nst --help", USER_ERROR)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """numpy's, torch's on a GPU and torch's on a CPU are of three kinds."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in text
+    )
+
+
+def _drop_output() -> None:
+    """Forget what was not written to stdout yet: flushing it at the end would fail once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message: str, code: int) -> int:
     print(f"fast-nst: {message}", file=sys.stderr)
     return code
@@ -94,22 +122,13 @@ def _parse(verb: str, options: type, arguments: list[str], positional: str = "")
 
 def _train(arguments: list[str]) -> int:
     """train a style: --style PICTURE [--content DIR|HUB-ID|builtin] [--config YAML]"""
-    import torch
     from accelerate import PartialState
 
     from fast_nst.config import TrainConfig
-    from fast_nst.training.guard import Interrupted
     from fast_nst.training.style import train
 
     _, config = _parse("train", TrainConfig, arguments)
-    try:
-        folder = train(config)
-    except Interrupted as stop:
-        return _fail(one_line(stop), stop.exit_code)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            "the GPU's memory is full: lower --data.batch, raising --optimizer.accumulate, or --data.size"
-        ) from error
+    folder = train(config)
     if PartialState().is_main_process:
         print(folder / "model.onnx")
     return OK
@@ -121,29 +140,28 @@ def _stylize(arguments: list[str]) -> int:
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
     report = stylize_files(inputs, options)
-    for path in report.written:
-        print(path)
-    if not report.skipped:
-        return OK
+    code = OK
     for source, reason in report.skipped:
         print(f"skipped {source}: {reason}", file=sys.stderr)
-    done = len(report.written) + len(report.kept)
-    return _fail(f"{done} done, {len(report.skipped)} skipped", SKIPPED)
+    if report.skipped:
+        done = len(report.written) + len(report.kept)
+        code = _fail(f"{done} done, {len(report.skipped)} skipped", SKIPPED)
+    try:
+        print("".join(f"{path}\n" for path in report.written), end="", flush=True)
+    except BrokenPipeError:  # what was skipped still counts
+        _drop_output()
+    return code
 
 
 def _optimize(arguments: list[str]) -> int:
     """stylize one picture by optimizing its pixels: CONTENT STYLE --output FILE"""
-    from fast_nst.training.guard import Interrupted
     from fast_nst.training.optimize import OptimizeConfig
     from fast_nst.training.optimize_file import optimize_file
 
     pictures, config = _parse("optimize", OptimizeConfig, arguments, "pictures")
     if len(pictures) != 2:
         raise UserError("optimize takes two pictures: the content and the style (or 'strokes')")
-    try:
-        optimize_file(Path(pictures[0]), pictures[1], config)
-    except Interrupted as stop:
-        return _fail(one_line(stop), stop.exit_code)
+    optimize_file(Path(pictures[0]), pictures[1], config)
     print(config.output)
     return OK
 
@@ -163,13 +181,9 @@ def _backbone_train(arguments: list[str]) -> int:
 
     from fast_nst.training.backbone import train_backbone
     from fast_nst.training.backbone_config import BackboneConfig
-    from fast_nst.training.guard import Interrupted
 
     _, config = _parse("backbone train", BackboneConfig, arguments)
-    try:
-        folder = train_backbone(config)
-    except Interrupted as stop:
-        return _fail(one_line(stop), stop.exit_code)
+    folder = train_backbone(config)
     if PartialState().is_main_process:
         print(folder / "model.safetensors")
     return OK

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import yaml
 
-from fast_nst.data import BUILTIN, DataConfig
+from fast_nst.data import BUILTIN, DataConfig, is_picture_source
 from fast_nst.errors import UserError
 from fast_nst.losses import LossWeights
 from fast_nst.networks.transform import STRIDE, TransformConfig
@@ -179,7 +179,9 @@ class TrainConfig:
 
     def check_resumable(self, saved: dict[str, Any]) -> None:
         """Refuse to go on with other settings than the run was started with; see `refuse_differences`."""
-        refuse_differences(self.run_folder, self.to_dict(), saved)
+        streamed = not is_picture_source(self.content)  # its workers share out the shards
+        also = frozenset() if streamed else frozenset({"data.workers"})
+        refuse_differences(self.run_folder, self.to_dict(), saved, also)
 
 
 def differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -196,19 +198,30 @@ def differences(now: dict[str, Any], then: dict[str, Any]) -> dict[str, tuple[An
 
 
 # What may differ between an interrupted run and the command that resumes it.
-RESUMABLE = {"resume", "output", "log", "license", "attribution"}
+RESUMABLE = {"resume", "output", "log", "log_every", "license", "attribution"}
 
 
-def refuse_differences(folder: Path, now: dict[str, Any], then: dict[str, Any]) -> None:
+def refuse_differences(
+    folder: Path, now: dict[str, Any], then: dict[str, Any], also: frozenset[str] = frozenset()
+) -> None:
     """Refuse to go on in ``folder`` with other settings than the run was started with.
+
+    Those in `RESUMABLE` and ``also`` may differ.
 
     Raises:
         UserError: names the first field that differs and may not.
     """
     for name, (new, old) in differences(now, then).items():
-        if name.split(".")[0] not in RESUMABLE:
+        if name.split(".")[0] not in RESUMABLE and name not in also and not _same_path(new, old):
             option = name.replace("_", "-")
             raise UserError(
                 f"cannot resume {folder}: --{option} is {new!r}, the run was started with"
                 f" {old!r} (give another --output for a new run)"
             )
+
+
+def _same_path(new: Any, old: Any) -> bool:
+    """Whether two spellings name one existing file or folder."""
+    if not isinstance(new, str) or not isinstance(old, str) or not Path(new).exists():
+        return False
+    return Path(new).resolve() == Path(old).resolve()

@@ -7,6 +7,8 @@ alone, whatever the worker, process or interruption. Resuming is starting at a l
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -216,7 +218,9 @@ def open_content(source: str, config: DataConfig, seed: int) -> Content:
     if source == BUILTIN:
         return Content(BUILTIN, None, False, *(given or (_builtin_validation(config.validation, seed), ())))
     path = Path(source)
-    if path.is_dir() and next(path.glob("*.parquet"), None) is None:
+    if path.is_file():
+        raise UserError(f"content {source} is a file: give the folder it lies in")
+    if is_picture_source(source):
         files = picture_folder(source)
         names = [Path(row["image"]["path"]).relative_to(path).as_posix() for row in files]
         fingerprint = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
@@ -231,6 +235,12 @@ def open_content(source: str, config: DataConfig, seed: int) -> Content:
     return _open_stream(source, config, seed, given)
 
 
+def is_picture_source(source: str) -> bool:
+    """Whether ``source`` is the generator or a folder of pictures; anything else is streamed."""
+    path = Path(source)
+    return source == BUILTIN or (path.is_dir() and next(path.glob("*.parquet"), None) is None)
+
+
 def picture_folder(source: str) -> Any:
     """The pictures under a folder, flat or nested, as a data set of undecoded `image`s."""
     from datasets import Dataset as HFDataset
@@ -239,7 +249,13 @@ def picture_folder(source: str) -> Any:
     folder = Path(source)
     if not folder.is_dir():
         raise UserError(f"{source} is not a folder")
-    paths = [str(path) for path in find_pictures(folder)]
+    paths = []
+    for path in find_pictures(folder):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:  # the table of names is UTF-8
+            raise UserError(f"rename {os.fsencode(path)!r}: its name is not UTF-8") from None
+        paths.append(str(path))
     if not paths:
         raise UserError(f"content folder {source} holds no pictures")
     return HFDataset.from_dict({"image": paths}).cast_column("image", HFImage(decode=False))
@@ -280,11 +296,12 @@ def _open_stream(source: str, config: DataConfig, seed: int, given: HeldOut | No
     if Path(source).exists():
         files = sorted(str(path) for path in Path(source).glob("*.parquet"))
         arguments: dict[str, Any] = {"path": "parquet", "data_files": {config.split: files}}
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).parent.is_dir():
         arguments = {"path": source}
     else:
         raise UserError(f"content {source!r} is neither a folder, nor a hub id (OWNER/NAME), nor 'builtin'")
     held_out: frozenset[bytes] = frozenset()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; the last word is ours
     try:
         stream = datasets.load_dataset(**arguments, split=config.split, streaming=True)
         if "image" not in (stream.column_names or []):

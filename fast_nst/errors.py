@@ -10,6 +10,14 @@ class UserError(Exception):
     """
 
 
+class Interrupted(Exception):
+    """A signal ended a run after its state was saved."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
 def one_line(error: BaseException | str) -> str:
     """The first sentence-like line of an error, so that any library's message fits on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

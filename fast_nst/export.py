@@ -220,13 +220,18 @@ def export_run(source: Path, output: Path | None = None, opset: int = OPSET) -> 
     Raises:
         UserError: no trained network there, or the export fails its checks.
     """
-    weights = _weights_file(source)
+    weights = weights_file(source)
     network, about = load_transform(weights)
     target = output or (source / "model.onnx" if source.is_dir() else weights.with_suffix(".onnx"))
     return target, export_onnx(network, target, about, opset)
 
 
-def _weights_file(source: Path) -> Path:
+def weights_file(source: Path) -> Path:
+    """The weights of a file, of a run (finished or not) or of one of its checkpoints.
+
+    Raises:
+        UserError: there are none.
+    """
     checkpoints = sorted(source.glob("checkpoint/step-*[0-9]"), reverse=True)
     of_checkpoints = [folder / AVERAGE for folder in (source, *checkpoints)]
     # A checkpoint's own model.safetensors is accelerate's, of the weights before averaging.

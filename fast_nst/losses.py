@@ -131,7 +131,7 @@ class PerceptualLoss(nn.Module):
                     self.register_buffer(f"scale_{tap}", scale, persistent=False)
             features = self.features(style, self.style_taps)
         for tap in self.style_taps:
-            self.register_buffer(f"gram_{tap}", gram_matrix(features[tap]), persistent=False)
+            self.register_buffer(f"gram_{tap}", self.gram(features[tap]), persistent=False)
 
     @property
     def taps(self) -> set[str]:
@@ -146,6 +146,14 @@ class PerceptualLoss(nn.Module):
                 tap: smooth_activations(raw, self.get_buffer(f"scale_{tap}")) for tap, raw in features.items()
             }
         return features
+
+    def gram(self, features: Tensor) -> Tensor:
+        """Gram matrices [N, C, C] of what `features` gave.
+
+        Smoothed activations have a mean of 1, whose own Gram matrix is taken off: it is the same for every
+        picture, and would make up nearly all of the target's energy.
+        """
+        return gram_matrix(features) - (1 / features.shape[1] if self.smoothing else 0)
 
     def target_gram(self, tap: str) -> Tensor:
         """The style's Gram matrix [1, C, C] at ``tap``."""
@@ -163,7 +171,7 @@ class PerceptualLoss(nn.Module):
         """
         features = self.features(stylized, self.taps)
         layers = {
-            f"style/{tap}": style_loss(gram_matrix(features[tap]), self.target_gram(tap))
+            f"style/{tap}": style_loss(self.gram(features[tap]), self.target_gram(tap))
             for tap in self.style_taps
         }
         terms = {

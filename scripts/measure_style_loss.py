@@ -34,6 +34,9 @@ def main() -> None:
     parser.add_argument("--after", type=Path, required=True, help="folder of the results, same names")
     parser.add_argument("--network", default="vgg19-compact", help="loss network")
     options = parser.parse_args()
+    for folder in (options.before, options.after):
+        if not folder.is_dir():
+            parser.error(f"{folder} is not a folder")
 
     network = load_loss_network(options.network, STYLE_TAPS)
     style = load_image(style_path(options.style), options.style_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fast_nst.arguments import parse
 from fast_nst.cli import main
+from fast_nst.config import TrainConfig
 
 
 def run(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
@@ -54,6 +57,12 @@ MISTAKES = {
     ),
     "no such run": (["export", "no/such/run"], "no/such/run"),
     "no such verb": (["paint"], "paint"),
+    "no model": (["stylize", "{picture}"], "--model is missing"),
+    "content is a file": (["train", "--style", "strokes", "--content", "{picture}"], "is a file"),
+    "another architecture": (
+        ["train", "--style", "strokes", "--loss.network", "vgg19-compact", "--init-from", "base"],
+        "add --network.width 16",
+    ),
 }
 
 
@@ -118,7 +127,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("limit", [200, 60_000])
+@pytest.mark.parametrize("limit", [200, 60_000, 260_000])
 def test_a_full_disk_ends_training_with_one_line(quick: list[str], tmp_path: Path, limit: int) -> None:
     """Files beyond ``limit`` bytes cannot be written: the config's or the checkpoint's turn to fail."""
     arguments = ["train", *quick, "--network.width", "8", "--steps", "2", "--output", str(tmp_path / "run")]
@@ -214,10 +223,52 @@ def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fast-nst VERB" in capsys.readouterr().err
 
 
-def test_a_reader_that_leaves_is_no_error(picture: Path, tiny_model: Path, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m fast_nst.cli --help | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, timeout=60)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(
+    picture: Path, tiny_model: Path, tmp_path: Path, unbuffered: str
+) -> None:
+    """It ended with 120 and a complaint of Python's, or lost what was skipped."""
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    command = f"{sys.executable} -m fast_nst.cli stylize {picture} {tmp_path}/broken.png --model {tiny_model}"
+    command += f" --output {tmp_path}/out | true; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1
+    assert "broken.png" in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_a_full_stdout_is_one_line(tiny_model: Path) -> None:
+    command = f"{sys.executable} -m fast_nst.cli models > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["fast-nst: No space left on device"]
+
+
+def test_more_memory_than_there_is_is_one_line() -> None:
+    arguments = ["train", "--style", "strokes", "--loss.network", "vgg19-compact"]
+    done = run(
+        *(*arguments, "--loss.style-size", "40000"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (12 * 10**9, 12 * 10**9)),
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("fast-nst: out of memory: lower --data.batch")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flags_first", [True, False])
+def test_a_flag_wins_over_the_config_wherever_it_stands(flags_first: bool, tmp_path: Path) -> None:
+    """`train --style mine.jpg --config recipe.yaml` trained the recipe's style."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("style: strokes\ncontent: builtin\nsteps: 9\n")
+    flags, config = ["--style", "mine.jpg", "--content=photos"], ["--config", str(recipe)]
+    arguments = [*flags, *config] if flags_first else [*config, *flags]
+    _, parsed = parse("train", TrainConfig, arguments)
+    assert (parsed.style, parsed.content, parsed.steps) == ("mine.jpg", "photos", 9)
+    _, parsed = parse("train", TrainConfig, [*flags, f"--config={recipe}"])
+    assert (parsed.style, parsed.steps) == ("mine.jpg", 9)
 
 
 @pytest.mark.parametrize(

@@ -231,9 +231,9 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         file = weights.url.rsplit("/", 1)[-1]
         raise UserError(
-            f"the {name} weights could not be downloaded ({one_line(error)}): give a local file with"
-            f" --loss.network PATH ({file}, or put it into $TORCH_HOME/hub/checkpoints),"
-            " or use the one that ships, --loss.network vgg19-compact"
+            f"the {name} weights could not be downloaded ({one_line(error)}): give the path of a local"
+            f" file in place of its name ({file}, or put it into $TORCH_HOME/hub/checkpoints),"
+            " or use the one that ships, vgg19-compact"
         ) from error
     return _rename(state)
 

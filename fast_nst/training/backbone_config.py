@@ -109,4 +109,4 @@ class BackboneConfig:
 
     def check_resumable(self, saved: dict[str, Any]) -> None:
         """Refuse to go on with other settings than the run was started with."""
-        refuse_differences(self.run_folder, self.to_dict(), saved)
+        refuse_differences(self.run_folder, self.to_dict(), saved, frozenset({"data.workers"}))

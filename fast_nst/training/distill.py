@@ -79,6 +79,10 @@ class DistillConfig:
                 raise UserError(f"--{name} must be at least {least}")
         if not self.lr > 0:
             raise UserError("--lr must be above 0")
+        if not 0 <= self.distance_weight < float("inf"):
+            raise UserError("--distance-weight must be finite and not negative")
+        if self.output.suffix != ".safetensors":
+            raise UserError(f"--output {self.output} must end in .safetensors")
         if self.stylized is not None and self.batch < 4:
             raise UserError(
                 "--batch must be at least 4 with --stylized: a painting, two of its, a photograph"
@@ -116,6 +120,10 @@ def distill(config: DistillConfig) -> Path:
             optimizer.load_state_dict(state["optimizer"])
             schedule.load_state_dict(state["schedule"])
             first = state["step"]
+        if first == config.steps and not config.output.exists():
+            raise UserError(
+                f"{state_file} is finished, but {config.output} is gone: start anew without --resume"
+            )
         for name, (now, then) in differences(recipe(config), started_with).items():
             raise UserError(f"cannot resume: --{name} is {now!r}, the distillation was started with {then!r}")
     elif config.output.exists():
@@ -144,6 +152,8 @@ def distill(config: DistillConfig) -> Path:
             targets = teacher(images, LAYERS)
         challenged = challenges is not None
         terms = matching_loss(student, images, targets, scales, config.distance_weight, challenged)
+        if not bool(torch.isfinite(terms["total"])):
+            raise UserError(f"the loss is {float(terms['total'])} at step {step}: lower --lr")
         optimizer.zero_grad()
         terms["total"].backward()
         nn.utils.clip_grad_norm_(student.parameters(), 5.0)

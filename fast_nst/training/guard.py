@@ -66,14 +66,6 @@ class FiniteGuard:
         )
 
 
-class Interrupted(Exception):
-    """A signal ended the run after its state was saved."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + number
-
-
 class StopRequest:
     """Notes SIGINT and SIGTERM while a run goes on; one that comes `LATER` is obeyed at once."""
 

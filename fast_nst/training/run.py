@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from fast_nst.networks.transform import TransformNetwork, load_transform, save_t
 
 PREFIX = "step-"
 STATE = "state.json"
+# What torch's writers say of a full disk, in words of their own.
+WRITE_FAILED = re.compile(r"file|inline_container|iostream|PytorchStreamWriter", re.IGNORECASE)
 
 
 @dataclass
@@ -65,7 +68,7 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     except (SafetensorError, RuntimeError) as error:
         text = one_line(error)
-        if not isinstance(error, SafetensorError) and "file" not in text.lower():
+        if not isinstance(error, SafetensorError) and not WRITE_FAILED.search(text):
             raise  # not about writing
         raise UserError(f"cannot write {path}: {text.split('. ')[0]}") from error
 

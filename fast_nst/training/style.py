@@ -22,14 +22,14 @@ from tqdm import tqdm
 from fast_nst.config import TrainConfig
 from fast_nst.crops import jitter, load_image, to_float
 from fast_nst.data import open_content
-from fast_nst.errors import UserError
-from fast_nst.export import export_run
+from fast_nst.errors import Interrupted, UserError
+from fast_nst.export import export_run, weights_file
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
-from fast_nst.training.guard import FiniteGuard, Interrupted, StopRequest
+from fast_nst.training.guard import FiniteGuard, StopRequest
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
@@ -191,11 +191,13 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
     if config.init_from == "base":
         path = checkpoints_dir() / "base.safetensors"
     elif path.is_dir():
-        path = path / "model.safetensors"
+        path = weights_file(path)
     network, _ = load_transform(path)
     if network.config != config.network:
+        width, blocks = network.config.width, network.config.blocks
         raise UserError(
-            f"--init-from {config.init_from} is a {network.config}, --network asks for {config.network}"
+            f"--init-from {config.init_from} has another architecture:"
+            f" add --network.width {width} --network.blocks {blocks}"
         )
     return network
 
@@ -263,6 +265,11 @@ def finish(
     """Write model.safetensors, model.onnx, preview.jpg and card.md."""
     folder = config.run_folder
     validation = report.validate(average, loss, held_out, config.data.batch)
+    if not math.isfinite(validation["total"]) or state.skipped >= config.steps:
+        raise UserError(
+            f"nothing was learned: {state.skipped} of {config.steps} steps were not finite and the validation"
+            f" loss is {validation['total']:.3g}; lower --optimizer.lr or --loss.weights"
+        )
     picture = report.preview(style, average, held_out[: config.log.samples])
     with writing(folder):
         assert isinstance(average.module, TransformNetwork)

@@ -108,7 +108,7 @@ def test_failed_download_says_so_and_names_the_ways_out(
         load_loss_network("vgg19")
     text = str(caught.value)
     assert "could not be downloaded" in text
-    assert "--loss.network PATH" in text
+    assert "path of a local file" in text
     assert "vgg19-compact" in text
 
 
