@@ -18,7 +18,7 @@ from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import STRIDE
 
 LATTICE_CELLS = 5  # an area of 20 px: strokes average out, a weave does not
-PEAK = 3.0  # what the largest activation is smoothed to, as an exponent of e
+PEAK = 1.0  # what the largest activation is smoothed to, as an exponent of e; 3 and more bring it back
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
 
 

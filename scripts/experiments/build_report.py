@@ -37,9 +37,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cifar10", default="cifar10", help="parquet file of training pictures, or cifar10")
     parser.add_argument("--cifar10-test", help="parquet file of test pictures")
     parser.add_argument("--caltech101", default="caltech101", help="parquet file, or caltech101")
-    parser.add_argument("--network", nargs="*", default=[], metavar="NAME=PATH", help="more loss networks")
+    parser.add_argument(
+        "--network",
+        nargs="*",
+        default=[],
+        metavar="NAME=PATH",
+        help="more loss networks; a file called squeezenet... is the Caffe one",
+    )
     parser.add_argument("--judge", default="vgg19-compact", help="loss network that judges all pictures")
-    parser.add_argument("--size", type=int, default=192, help="longer side of the stylized pictures")
+    parser.add_argument("--size", type=int, default=256, help="longer side of the stylized pictures")
     parser.add_argument("--scale", type=float, default=1.0, help="times the epochs and iterations")
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--output", type=Path, default=Path("docs"))

@@ -3,83 +3,91 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from caffe import load_squeezenet
+from torch import Tensor
 
 from fast_nst.config import PerceptualConfig
 from fast_nst.crops import load_image, longer_side, resize, shorter_side
-from fast_nst.losses import floats
-from fast_nst.networks.features import find_loss_network
+from fast_nst.losses import LossWeights, PerceptualLoss, floats
+from fast_nst.networks.features import LossNetwork, load_loss_network
+from fast_nst.training.descent import Descent
 from fast_nst.training.optimize import OptimizeConfig, optimize
-from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
 
-
-def stylize(
-    content: torch.Tensor,
-    style: torch.Tensor,
-    network: str,
-    smoothing: bool | None,
-    size: int,
-    iterations: int,
-) -> dict[str, Any]:
-    """One picture under one loss network; its pixels, time and curve."""
-    loss = PerceptualConfig(network=network, smoothing=smoothing)
-    started = time.perf_counter()
-    result = optimize(content, style, OptimizeConfig(loss=loss, size=size, iterations=iterations))
-    return {
-        "pixels": to_pixels(result.picture[0]),
-        "picture": result.picture,
-        "seconds": time.perf_counter() - started,
-        "totals": [terms["total"] for terms in result.history],
-    }
+# More style and less smoothing than the defaults, so that it is seen what each network takes for style.
+WEIGHTS = LossWeights(content=1, style=30, tv=5, lattice=0)
+Found = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
-def judge(network: str, style: torch.Tensor, size: int, content: torch.Tensor) -> Any:
-    """Loss terms of pictures against ``content`` and ``style`` under one fixed loss network."""
-    config, loss_network = resolve_loss(PerceptualConfig(network=network))
-    target = resize(content, longer_side(content, size))
-    sized = resize(style, shorter_side(style, min(target.shape[-2:])))
-    loss = perceptual_loss(config, loss_network, sized, torch.device("cpu"))
+def open_network(source: str) -> LossNetwork:
+    """A loss network by name or file; a file called squeezenet... is the published Caffe one."""
+    if Path(source).name.startswith("squeezenet"):
+        return load_squeezenet(Path(source))
+    return load_loss_network(source)
 
-    def terms(picture: torch.Tensor) -> dict[str, float]:
-        with torch.no_grad():
-            return floats(loss(picture, target))
 
-    return terms
+def load_pair(photograph: Path, style: Path, size: int) -> tuple[Tensor, Tensor]:
+    """Content with its longer side at ``size`` px, and the style as large; [1, 3, H, W] each."""
+    content, painting = load_image(photograph), load_image(style)
+    content = resize(content, longer_side(content, size))
+    return content, resize(painting, shorter_side(painting, min(content.shape[-2:])))
+
+
+def perceptual(
+    source: str, content: Tensor, style: Tensor, smoothing: bool
+) -> Callable[[Tensor], dict[str, Tensor]]:
+    """The loss terms of a picture under one network."""
+    network = open_network(source)
+    info = network.info
+    loss = PerceptualLoss(network, style, info.style_taps, info.content_tap, WEIGHTS, smoothing)
+    target = loss.content_target(content)
+    return lambda picture: loss.compare(picture, target)
 
 
 def compare_networks(
-    networks: dict[str, str], photograph: Path, style: Path, judge_name: str, size: int, iterations: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    networks: dict[str, str], photograph: Path, style: Path, judge: str, size: int, iterations: int
+) -> Found:
     """Every network without and with activation smoothing; figures by name, and pictures by name."""
-    content, painting = load_image(photograph), load_image(style)
-    terms = judge(judge_name, painting, size, content)
-    shown = resize(content, longer_side(content, size))
-    pictures = {"photograph": to_pixels(shown[0])}
-    found: dict[str, Any] = {"photograph": {"judged": terms(shown)}}
+    content, painting = load_pair(photograph, style, size)
+    judged = perceptual(judge, content, painting, smoothing=False)
+    pictures = {"photograph": to_pixels(content[0])}
+    found: dict[str, Any] = {"photograph": {"judged": measure(judged, content)}}
     for name, source in networks.items():
-        info, _ = find_loss_network(source)
         for smoothing in (False, True):
             label = f"{name}, smoothed" if smoothing else name
-            result = stylize(content, painting, source, smoothing, size, iterations)
-            pictures[label] = result["pixels"]
+            started = time.perf_counter()
+            descent = Descent(content, perceptual(source, content, painting, smoothing))
+            first = float(descent.terms()["total"])
+            for _ in range(iterations):
+                descent.step()
+            last = float(descent.terms()["total"])
+            picture = descent.pixels.detach()
             found[label] = {
-                "judged": terms(result["picture"]),
-                "seconds": result["seconds"],
-                "own": [result["totals"][0], result["totals"][-1]],
-                "default": smoothing == info.smoothing,
+                "judged": measure(judged, picture),
+                "seconds": time.perf_counter() - started,
+                "own": [first, last],
             }
+            pictures[label] = to_pixels(picture[0])
+            print(
+                label, {k: round(v, 3) for k, v in found[label]["judged"].items() if "/" not in k}, flush=True
+            )
     return found, pictures
 
 
-def compare_optimizers(
-    network: str, photograph: Path, style: Path, size: int, iterations: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Adam at two rates and L-BFGS for as many iterations; total losses and times."""
+def measure(terms: Callable[[Tensor], dict[str, Tensor]], picture: Tensor) -> dict[str, float]:
+    """Loss terms as numbers."""
+    with torch.no_grad():
+        return floats(terms(picture))
+
+
+def compare_optimizers(network: str, photograph: Path, style: Path, size: int, iterations: int) -> Found:
+    """L-BFGS and Adam at two rates for as many iterations, under the default weights."""
     content, painting = load_image(photograph), load_image(style)
     found, pictures = {}, {}
     choices = {"L-BFGS": ("lbfgs", None), "Adam, lr 0.02": ("adam", 0.02), "Adam, lr 0.05": ("adam", 0.05)}

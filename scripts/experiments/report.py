@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from per_image import WEIGHTS
 from PIL import Image
 
 from fast_nst.scorecard import hardware
@@ -98,7 +99,8 @@ def networks_section(found: dict[str, Any], options: argparse.Namespace) -> str:
     return "\n".join(
         [
             "## Loss networks side by side\n",
-            "One photograph, L-BFGS from the content, the same weights and iterations for every loss network,"
+            f"One photograph, L-BFGS from the content, {round(100 * options.scale)} steps, content : style"
+            f" : tv = {WEIGHTS.content:g} : {WEIGHTS.style:g} : {WEIGHTS.tv:g} for every loss network,"
             " with plain features and with activation smoothing (SWAG, Wang et al. 2021). All results are"
             f" then judged by {options.judge}, so the figures favor networks akin to it: read them beside"
             " the pictures.\n",

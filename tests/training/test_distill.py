@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.networks.features import LossNetwork, load_loss_network
 from fast_nst.networks.vgg import build_vgg19
@@ -180,3 +181,17 @@ def test_a_second_round_begins_where_the_first_ended_and_sees_stylized_pictures(
     more |= {"stylized": str(stylized.parent)}
     third = distill(config(teacher, photographs, tmp_path / "third.safetensors", **more))
     assert third.read_bytes() != second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "mynet"], "must end in .safetensors"),
+        (["--distance-weight", "-5"], "--distance-weight must be"),
+    ],
+)
+def test_settings_that_would_spoil_the_result_are_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backbone", "distill", *arguments]) == 2
+    assert words in capsys.readouterr().err

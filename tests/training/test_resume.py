@@ -232,3 +232,15 @@ def test_a_run_with_workers_on_builtin_content_resumes_to_the_same_file(
     assert done.returncode == 0, done.stderr
     files = [tmp_path / name / "model.safetensors" for name in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_workers_and_the_spelling_of_a_path_may_change(
+    quick: list[str], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both were refused, though neither changes what is trained."""
+    monkeypatch.chdir(photographs.parent)
+    run = ["--output", str(tmp_path / "run"), "--steps", "2"]
+    assert main(["train", *quick, *run]) == 0
+    spelled = [f"./{photographs.name}/" if a == str(photographs) else a for a in quick]
+    assert main(["train", *spelled, *run, "--resume", "--data.workers", "1"]) == 0
+    assert main(["train", *spelled, *run, "--resume", "--data.batch", "1"]) == 2

@@ -131,6 +131,33 @@ def test_a_hopeless_weight_is_skipped_rolled_back_and_given_up_in_words(
     assert not (tmp_path / "run" / "model.onnx").exists()
 
 
+def test_a_run_without_one_good_step_does_not_end_well(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It exported random weights and exited with 0."""
+    assert train(quick, tmp_path / "run", "--steps", "4", "--loss.weights.style", "3e38") == 2
+    assert "nothing was learned: 4 of 4 steps" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_taps_smoothing_and_pooling_are_resolved_and_saved(quick: list[str], tmp_path: Path) -> None:
+    more = (
+        "--loss.style-taps",
+        "[relu1_1, relu2_2]",
+        "--loss.smoothing",
+        "true",
+        "--loss.pooling",
+        "average",
+    )
+    assert train(quick, tmp_path / "run", "--steps", "2", *more) == 0
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["loss"]
+    assert saved["style_taps"] == ["relu1_1", "relu2_2"]
+    assert saved["content_tap"] == "relu4_2"
+    assert (saved["smoothing"], saved["pooling"]) == (True, "average")
+    assert "validation/style/relu2_2" in events(tmp_path / "run").Tags()["scalars"]
+    assert train(quick, tmp_path / "run", "--steps", "2", "--resume", *more) == 0
+
+
 def test_a_warm_start_begins_where_the_other_style_ended(quick: list[str], tmp_path: Path) -> None:
     assert train(quick, tmp_path / "first", "--steps", "3") == 0
     more = ("--init-from", str(tmp_path / "first"), "--steps", "1", "--optimizer.lr", "1e-9")
