@@ -250,7 +250,7 @@ def test_a_full_stdout_is_one_line(tiny_model: Path) -> None:
 def test_more_memory_than_there_is_is_one_line() -> None:
     arguments = ["train", "--style", "strokes", "--loss.network", "vgg19-compact"]
     done = run(
-        *(*arguments, "--loss.style-size", "40000"),
+        *(*arguments, "--loss.style-size", "12000"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (12 * 10**9, 12 * 10**9)),
     )
     assert done.returncode == 2
