@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_out_of_memory(error):
             raise
         return _fail(
-            "out of memory: lower --data.batch (raising --optimizer.accumulate), or the sizes", USER_ERROR
+            "out of memory: lower the sizes (of crops, pictures, the style) or --data.batch", USER_ERROR
         )
     except OSError as error:
         _drop_output()  # it may be what failed
@@ -190,7 +190,7 @@ def _backbone_train(arguments: list[str]) -> int:
 
 
 def _backbone_evaluate(arguments: list[str]) -> int:
-    """accuracy of a trained backbone: RUN|FILE --data.source DATA"""
+    """accuracy of a trained backbone: RUN|FILE --source DATA | --test PICTURES"""
     from fast_nst.training.backbone_evaluate import EvaluateBackbone, evaluate_backbone
 
     sources, options = _parse("backbone evaluate", EvaluateBackbone, arguments, "backbone")
@@ -226,7 +226,9 @@ def _evaluate(arguments: list[str]) -> int:
     card = evaluate(models, options)
     print(as_markdown(card))
     logging.getLogger("fast_nst").info("wrote %s", write_scorecard(card))
-    return OK
+    for reason in card.skipped:
+        print(f"skipped {reason}", file=sys.stderr)
+    return SKIPPED if card.skipped else OK
 
 
 def _models(arguments: list[str]) -> int:

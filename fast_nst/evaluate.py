@@ -22,10 +22,11 @@ from tqdm import tqdm
 
 from fast_nst.config import PerceptualConfig
 from fast_nst.crops import load_image, longer_side, resize, to_float, to_tensor
-from fast_nst.errors import UserError
+from fast_nst.errors import UserError, one_line
+from fast_nst.files import check_writable
 from fast_nst.losses import floats
 from fast_nst.networks.features import LossNetwork
-from fast_nst.pictures import find_pictures
+from fast_nst.pictures import UnreadablePicture, find_pictures
 from fast_nst.runtime.models import resolve_model
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.training.batches import style_path
@@ -35,7 +36,7 @@ from fast_nst.training.report import to_pixels
 
 UNCHANGED = "photograph"
 TIMED_RUNS = 5
-SHOWN_AT = 100  # iterations at which the baseline is pictured, beside its last one
+SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
 
 
 @dataclass
@@ -57,7 +58,7 @@ class EvaluateOptions:
     baseline: int = 500
     """Iterations of the per-image baseline; 0 = leave it out."""
     sheet: int = 4
-    """Photographs in the contact sheet, for which the baseline runs to its end."""
+    """Photographs in the contact sheet."""
     threads: int | None = None
     """CPU threads of the networks and of the baseline. Default: one per core."""
     loss: PerceptualConfig = field(default_factory=PerceptualConfig)
@@ -94,25 +95,28 @@ class Scorecard:
     ways: dict[str, Way]
     photographs: list[str]
     sheet: list[list[np.ndarray]]
-    """Rows of pictures: content, baseline at `SHOWN_AT` and at its end, networks."""
+    """Rows of pictures, in the order of ``ways``."""
     style: np.ndarray
     loss_network: LossNetwork
     iteration_seconds: float | None
     """A baseline iteration's time, median."""
     options: EvaluateOptions
+    skipped: list[str] = field(default_factory=list)
+    """Photographs that could not be read, and why."""
 
 
 def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     """Judge ``models``, ONNX files or names, as ``options`` say.
 
     Raises:
-        UserError: no such model, style picture or folder; an unreadable photograph.
+        UserError: no such model, style picture or folder; no readable photograph.
     """
     if not options.content.is_dir():
         raise UserError(f"--content {options.content} is not a folder")
     files = find_pictures(options.content)[: options.count]
     if not files:
         raise UserError(f"{options.content} holds no pictures")
+    check_writable(options.output / "scorecard.json")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     paths = {name: resolve_model(name) for name in models}
@@ -122,14 +126,23 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     config, network = resolve_loss(options.loss)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loss = perceptual_loss(config, network, style, device)
-    ways = {name: Way() for name in (UNCHANGED, *stylizers)}
+    shown_at = sorted({min(SHOWN_AT, options.baseline), options.baseline} - {0})
+    baselines = {at: f"baseline, {at} iterations" for at in shown_at}
+    ways = {name: Way() for name in (UNCHANGED, *baselines.values(), *stylizers)}
     sheet: list[list[np.ndarray]] = []
     iteration_seconds: list[float] = []
-    shape = (1, 1)
-    for index, file in enumerate(tqdm(files, unit="photograph", disable=None)):
-        photograph = load_image(file)
+    shapes: list[tuple[int, int]] = []
+    judged: list[str] = []
+    skipped: list[str] = []
+    for file in tqdm(files, unit="photograph", disable=None):
+        try:
+            photograph = load_image(file)
+        except UnreadablePicture as error:
+            skipped.append(one_line(error))
+            continue
+        judged.append(file.relative_to(options.content).as_posix())
         content = to_pixels(resize(photograph, longer_side(photograph, options.size))[0])
-        shape = content.shape[:2]
+        shapes.append((content.shape[0], content.shape[1]))
         tensor = as_tensor(content, device)
         target = loss.content_target(tensor)
 
@@ -137,25 +150,27 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
             return loss.compare(picture, target)
 
         results = {UNCHANGED: content, **{name: model(content) for name, model in stylizers.items()}}
+        if options.baseline:
+            run = run_baseline(tensor, terms_of, options.baseline, shown_at)
+            iteration_seconds += run.seconds
+            results |= {baselines[at]: pixels for at, pixels in run.pictures.items()}
         for name, pixels in results.items():
             with torch.no_grad():
-                ways[name].terms.append(floats(terms_of(as_tensor(pixels, device))))
-        shown = index < options.sheet
-        row = [content]
-        if options.baseline:
-            wanted = min(ways[name].terms[-1]["total"] for name in results)
-            run = run_baseline(tensor, terms_of, options.baseline, None if shown else wanted)
-            iteration_seconds += run.seconds
-            for name in results:
-                ways[name].equals.append(equals_iterations(run.totals, ways[name].terms[-1]["total"]))
-            row += [run.pictures[at] for at in sorted(run.pictures)]
-        if shown:
-            sheet.append([*row, *(results[name] for name in stylizers)])
+                terms = floats(terms_of(as_tensor(pixels, device)))
+            ways[name].terms.append(terms)
+            if options.baseline and name not in baselines.values():
+                ways[name].equals.append(equals_iterations(run.totals, terms["total"]))
+        if len(sheet) < options.sheet:
+            sheet.append([results[name] for name in ways])
+    if not judged:
+        raise UserError(f"no photograph could be read: {skipped[0]}")
+    usual = max(shapes, key=shapes.count)
     for name, path in paths.items():
-        ways[names[name]].seconds = time_model(path, shape, options.threads)
+        ways[names[name]].seconds = time_model(path, usual, options.threads)
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
-    relative = [file.relative_to(options.content).as_posix() for file in files]
-    return Scorecard(ways, relative, sheet, to_pixels(style[0]), network, median, options)
+    for at, name in baselines.items():
+        ways[name].seconds = at * median if median is not None else None
+    return Scorecard(ways, judged, sheet, to_pixels(style[0]), network, median, options, skipped)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -181,16 +196,13 @@ class BaselineRun:
     seconds: list[float]
     """Of each iteration."""
     pictures: dict[int, np.ndarray]
-    """uint8 [H, W, 3] after `SHOWN_AT` iterations and after the last."""
+    """uint8 [H, W, 3] after some of the iterations."""
 
 
 def run_baseline(
-    content: Tensor,
-    terms: Callable[[Tensor], dict[str, Tensor]],
-    iterations: int,
-    until: float | None,
+    content: Tensor, terms: Callable[[Tensor], dict[str, Tensor]], iterations: int, shown_at: Sequence[int]
 ) -> BaselineRun:
-    """L-BFGS from ``content`` [1, 3, H, W]; stops early once the total has fallen to ``until``."""
+    """L-BFGS from ``content`` [1, 3, H, W]."""
     descent = Descent(content, terms)
     totals = [float(descent.terms()["total"])]
     seconds: list[float] = []
@@ -200,10 +212,8 @@ def run_baseline(
         descent.step()
         totals.append(float(descent.terms()["total"]))
         seconds.append(time.perf_counter() - started)
-        if iteration in (SHOWN_AT, iterations):
+        if iteration in shown_at:
             pictures[iteration] = to_pixels(descent.pixels.detach()[0])
-        if until is not None and totals[-1] <= until:
-            break
     return BaselineRun(totals, seconds, pictures)
 
 

@@ -25,6 +25,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             unfinished.unlink()
 
 
+def check_writable(path: Path) -> None:
+    """Raise an OSError now if a file called ``path`` could not be written later; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    probe = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    probe.touch()
+    probe.unlink()
+
+
 def flush(path: Path) -> None:
     """Force a file or a folder's list of names to disk: a power cut must not find a renamed, empty file."""
     if path.is_dir() and os.name == "nt":

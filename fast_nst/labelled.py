@@ -6,6 +6,7 @@ depends on the seed and the position alone, so resuming is starting at a later p
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
 TORCHVISION = ("cifar10", "cifar100", "caltech101")
 SPLIT_SEED = 0  # of the splits we make ourselves: fixed, so that figures can be compared
 SHORT_SIDE = 1.15  # pictures are kept in memory at this many times the crop's side
+HELD_OUT = ("test", "validation", "valid", "val")  # what the split to test on is called, best first
 LABELS = ("label", "fine_label", "labels", "target")
 
 
@@ -76,6 +78,14 @@ class Labelled:
         """Some of them."""
         return Labelled([self.pictures[i] for i in indices], self.labels[indices], self.classes)
 
+    def sha256(self) -> str:
+        """Tells these pictures and labels apart from others."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        digest.update(self.labels.tobytes())
+        for pixels in self.pictures:
+            digest.update(pixels.tobytes())
+        return digest.hexdigest()
+
 
 @dataclass
 class Splits:
@@ -115,6 +125,24 @@ def open_labelled(config: LabelledConfig) -> Splits:
     return Splits(train, validation, test, (*whole.unreadable, *test.unreadable))
 
 
+def open_test(source: str, root: Path, size: int, classes: tuple[str, ...]) -> Labelled:
+    """All pictures of ``source`` that a backbone of ``classes`` is to be judged on.
+
+    Raises:
+        UserError: no such source, or other classes.
+    """
+    rows, _, found = _open(source, root)
+    if found != classes:
+        raise UserError(
+            f"{source} has {len(found)} classes ({', '.join(found[:3])} ...), the backbone knows"
+            f" {len(classes)} ({', '.join(classes[:3])} ...)"
+        )
+    test = _decode(rows, classes, source, round(size * SHORT_SIDE))
+    if len(test.labels) == 0:
+        raise UserError(f"{source} holds no readable picture")
+    return test
+
+
 def split(whole: Labelled, share: float) -> tuple[Labelled, Labelled]:
     """The rest and a ``share`` of each class, always the same; a class of two pictures gives one to each."""
     rng = np.random.default_rng(SPLIT_SEED)
@@ -146,8 +174,15 @@ def _open(source: str, root: Path) -> tuple[Rows, Rows | None, tuple[str, ...]]:
     if path.is_dir() and next(path.glob("*.parquet"), None) is None:
         return _folders(path)
     if path.exists():
-        files = [str(path)] if path.is_file() else sorted(str(file) for file in path.glob("*.parquet"))
-        return _hub({"path": "parquet", "data_files": files}, source)
+        files = [path] if path.is_file() else sorted(path.glob("*.parquet"))
+        parts = {"train": [str(file) for file in files if not file.name.startswith(HELD_OUT)]}
+        for name in HELD_OUT:
+            held_out = [str(file) for file in files if file.name.startswith(name)]
+            if held_out and parts["train"]:
+                parts["test"] = held_out
+                break
+        parts["train"] = parts["train"] or [str(file) for file in files]
+        return _hub({"path": "parquet", "data_files": parts}, source)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source):
         return _hub({"path": source}, source)
     names = ", ".join(TORCHVISION)
@@ -174,10 +209,11 @@ def _torchvision(name: str, root: Path) -> tuple[Rows, Rows | None, tuple[str, .
 
 
 def _folders(path: Path) -> tuple[Rows, Rows | None, tuple[str, ...]]:
-    """A folder per class, or `train` and `test` with a folder per class each."""
-    if (path / "train").is_dir() and (path / "test").is_dir():
+    """A folder per class, or `train` and `test` (or `val`) with a folder per class each."""
+    held_out = next((path / name for name in HELD_OUT if (path / name).is_dir()), None)
+    if (path / "train").is_dir() and held_out is not None:
         train, _, classes = _folders(path / "train")
-        test, _, test_classes = _folders(path / "test")
+        test, _, test_classes = _folders(held_out)
         if classes != test_classes:
             odd = sorted(set(classes) ^ set(test_classes))
             raise UserError(f"{path}: train and test differ in the classes {', '.join(odd[:5])}")
@@ -201,28 +237,44 @@ def _hub(arguments: dict[str, Any], source: str) -> tuple[Rows, Rows | None, tup
         if images not in columns or labels is None:
             raise UserError(f"{source} has no columns image and label: {', '.join(columns)}")
         feature = found["train"].features[labels]
+        held_out = next((name for name in HELD_OUT if name in found), None)
         parts = [
             found[name].cast_column(images, datasets.Image(decode=False))
-            for name in ("train", "test")
-            if name in found
+            for name in ("train", held_out)
+            if name is not None
         ]
+        values = parts[0][labels]
+        classes = tuple(getattr(feature, "names", None) or map(str, sorted(set(values))))
     except UserError:
         raise
+    except TypeError as error:  # labels that are missing, or lists
+        raise UserError(f"{source}: the column {labels} does not hold one class a picture") from error
     except Exception as error:  # the hub's, the readers' and the network's are of a dozen kinds
         raise UserError(f"data {source} could not be opened: {one_line(error)[:200]}") from error
-    if hasattr(feature, "names"):
-        classes = tuple(feature.names)
-    else:
-        classes = tuple(str(value) for value in sorted(set(parts[0][labels])))
-    numbers = {name: index for index, name in enumerate(classes)}
-    rows = [
-        [
-            (row[images], row[labels] if hasattr(feature, "names") else numbers.get(str(row[labels]), -1))
-            for row in part
-        ]
-        for part in parts
-    ]
+    numbers = None if hasattr(feature, "names") else {name: index for index, name in enumerate(classes)}
+    rows = [_HubRows(part, images, labels, numbers) for part in parts]
     return rows[0], rows[1] if len(rows) > 1 else None, classes
+
+
+@dataclass
+class _HubRows(Sequence[tuple[Any, int]]):
+    """Rows of a data set, read when they are asked for."""
+
+    rows: Any
+    images: str
+    labels: str
+    numbers: dict[str, int] | None
+    """Of classes that are no numbers yet."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        row = self.rows[index]
+        label = row[self.labels]
+        if self.numbers is not None:
+            label = self.numbers.get(str(label), -1)
+        return row[self.images], -1 if label is None else label
 
 
 def _decode(rows: Rows, classes: tuple[str, ...], source: str, short: int) -> Labelled:
@@ -244,6 +296,8 @@ def _decode(rows: Rows, classes: tuple[str, ...], source: str, short: int) -> La
 
 def _pixels(image: Any) -> np.ndarray:
     if isinstance(image, dict):
+        if image.get("bytes") is None and not image.get("path"):
+            raise UnreadablePicture("a row", "it holds no picture")
         image = image["bytes"] if image.get("bytes") is not None else Path(image["path"])
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))

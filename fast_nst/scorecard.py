@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-from fast_nst.evaluate import SHOWN_AT, UNCHANGED, Scorecard, Way, quartiles
+from fast_nst.evaluate import UNCHANGED, Scorecard, Way, quartiles
 from fast_nst.files import whole_file
 from fast_nst.pictures import encode_picture
 
@@ -74,8 +75,9 @@ def _finite(value: float) -> int | None:
 
 
 def hardware() -> str:
-    """What the times were measured on."""
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+    """What the times were measured on; the baseline runs on the GPU where there is one."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores{gpu}"
 
 
 def as_markdown(card: Scorecard) -> str:
@@ -96,7 +98,7 @@ def as_markdown(card: Scorecard) -> str:
     for name, way in card.ways.items():
         cells = [name, *(f"{way.mean(term):.4f}" for term in names)]
         if timed:
-            cells.append(_in_words(way, options.baseline))
+            cells.append(_in_words(way, options.baseline) if way.equals else "")
         cells.append(f"{way.seconds:.4f}" if way.seconds is not None else "")
         if timed and card.iteration_seconds is not None:
             ratio = options.baseline * card.iteration_seconds / way.seconds if way.seconds else None
@@ -109,14 +111,7 @@ def as_markdown(card: Scorecard) -> str:
             f' falls to the network\'s; "faster" compares with all {options.baseline}. {hardware()}.'
         )
     if card.sheet:
-        columns = ["content", "style"]
-        if timed:
-            columns += [
-                f"baseline after {at}"
-                for at in sorted({SHOWN_AT, options.baseline})
-                if at <= options.baseline
-            ]
-        columns += [name for name in card.ways if name != UNCHANGED]
+        columns = ["content", "style", *(name for name in card.ways if name != UNCHANGED)]
         lines.append(f"\n![{', '.join(columns)}](contact-sheet.jpg)\n\nColumns: {', '.join(columns)}.")
     return "\n".join(lines)
 

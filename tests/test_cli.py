@@ -254,7 +254,7 @@ def test_more_memory_than_there_is_is_one_line() -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (12 * 10**9, 12 * 10**9)),
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("fast-nst: out of memory: lower --data.batch")
+    assert done.stderr.splitlines()[-1].startswith("fast-nst: out of memory: lower the sizes")
     assert "Traceback" not in done.stderr
 
 

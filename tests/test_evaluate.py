@@ -35,7 +35,9 @@ def test_it_tells_the_losses_of_every_way(scorecard: Path) -> None:
     assert unchanged["mean"]["content"] == 0
     assert network["mean"]["style"] < 0.7 * unchanged["mean"]["style"]
     weights = found["weights"]
-    for way in (unchanged, network):
+    baseline = found["ways"]["baseline, 12 iterations"]
+    assert baseline["mean"]["total"] < unchanged["mean"]["total"]
+    for way in (unchanged, network, baseline):
         total = sum(weight * way["mean"][name] for name, weight in weights.items())
         assert way["mean"]["total"] == pytest.approx(total, rel=1e-4)
         assert len(way["each"]) == 3
@@ -50,7 +52,7 @@ def test_the_page_and_the_sheet_show_it(scorecard: Path) -> None:
     text = (scorecard / "scorecard.md").read_text()
     assert "| photograph | 0.0000 |" in text
     assert "| strokes |" in text
-    assert "Columns: content, style, baseline after 12, strokes." in text
+    assert "Columns: content, style, baseline, 12 iterations, strokes." in text
     sheet = np.asarray(Image.open(scorecard / "contact-sheet.jpg"))
     assert sheet.shape[0] == pytest.approx(2 * 48, abs=16)
     assert sheet.shape[1] > 3 * 40
@@ -101,3 +103,17 @@ def test_a_folder_without_pictures_and_the_networks_alone(
     assert main(["evaluate", model, *base, *more, "--sheet", "0"]) == 0
     assert "iteration" not in capsys.readouterr().out
     assert not (tmp_path / "card" / "contact-sheet.jpg").exists()
+
+
+def test_an_unreadable_photograph_is_skipped_and_named(
+    tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"broken")
+    (tmp_path / "in" / "b.png").write_bytes((photographs / "0.png").read_bytes())
+    arguments = ["--style", "strokes", "--loss.network", "vgg19-compact", "--content", str(tmp_path / "in")]
+    arguments += ["--baseline", "0", "--size", "48", "--output", str(tmp_path / "card")]
+    assert main(["evaluate", "strokes", *arguments]) == 1
+    assert "a.png" in capsys.readouterr().err
+    assert json.loads((tmp_path / "card" / "scorecard.json").read_text())["photographs"] == ["b.png"]
+    assert main(["evaluate", "strokes", *arguments[:-1], str(tmp_path / "in" / "b.png")]) == 2

@@ -66,6 +66,26 @@ def test_folders_called_train_and_test_are_taken_as_they_are(tmp_path: Path) -> 
     assert sizes(LabelledConfig(source=str(tmp_path))) == (18, 2, 7)
 
 
+@pytest.mark.parametrize("name", ["val", "validation", "test"])
+def test_a_held_out_split_by_any_of_its_names_is_not_a_class(tmp_path: Path, name: str) -> None:
+    """`train` and `val` side by side were taken for two classes."""
+    write_folder(tmp_path / "folders" / "train", {"a": 10, "b": 10})
+    write_folder(tmp_path / "folders" / name, {"a": 3, "b": 4})
+    assert sizes(LabelledConfig(source=str(tmp_path / "folders"))) == (18, 2, 7)
+    (tmp_path / "files").mkdir()
+    write_parquet(tmp_path / "files" / "train-00000-of-00001.parquet", [0, 1] * 10, ["cat", "dog"])
+    write_parquet(tmp_path / "files" / f"{name}-00000-of-00001.parquet", [0, 1, 1], ["cat", "dog"])
+    assert sizes(LabelledConfig(source=str(tmp_path / "files"))) == (18, 2, 3)
+
+
+def test_labels_that_are_missing_or_lists_are_said(tmp_path: Path) -> None:
+    for name, labels in (("null", ["a", None]), ("lists", [["a"], ["b", "c"]])):
+        rows = {"image": [{"bytes": encoded(i), "path": None} for i in range(2)], "label": labels}
+        datasets.Dataset.from_dict(rows).to_parquet(tmp_path / f"{name}.parquet")
+        with pytest.raises(UserError, match="does not hold one class a picture"):
+            open_labelled(LabelledConfig(source=str(tmp_path / f"{name}.parquet")))
+
+
 def test_parquet_files_and_a_broken_row(tmp_path: Path) -> None:
     train = write_parquet(tmp_path / "train.parquet", [0, 1] * 10, ["cat", "dog"], broken=5)
     test = write_parquet(tmp_path / "test.parquet", [0, 1, 1], ["cat", "dog"])

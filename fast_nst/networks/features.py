@@ -204,13 +204,22 @@ def _build(
     else:
         layers = vgg.build_vgg19(vgg.widths_of(state), deepest, info.padding, first_padding="replicate")
     try:
-        used = {key: state[key].float() for key in layers.state_dict()}
+        used = {key: _weight(state, key) for key in layers.state_dict()}
         layers.load_state_dict(used, assign=True)
     except (RuntimeError, KeyError) as error:
         raise UserError(f"loss network {info.name}: {one_line(error)}") from error
     if pooling == "average":
+        if is_resnet:
+            raise UserError("--loss.pooling average is for VGG19: a ResNet50 has no pooling to replace")
         vgg.average_pooling(layers)
     return LossNetwork(info, layers, weights_sha256(used))
+
+
+def _weight(state: Mapping[str, Tensor], key: str) -> Tensor:
+    """In float32. A counter of batches, which older files lack, means nothing in eval mode."""
+    if key.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.int64)
+    return state[key].float()
 
 
 def _until_missing(names: Sequence[str], state: Mapping[str, Tensor]) -> list[str]:

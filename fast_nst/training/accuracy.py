@@ -34,7 +34,9 @@ class Accuracy:
         """The ``count`` least accurate classes: name, accuracy, most frequent mistake, its share."""
         rows = []
         for label, name in enumerate(classes):
-            total = max(1, int(self.confusion[label].sum()))
+            total = int(self.confusion[label].sum())
+            if total == 0:
+                continue  # nothing is known of it
             mistakes = self.confusion[label].copy()
             right, mistakes[label] = int(mistakes[label]), 0
             wrong = int(mistakes.argmax())

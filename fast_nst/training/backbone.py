@@ -11,13 +11,13 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast, set_seed
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,7 +36,9 @@ from fast_nst.training.backbone_config import BackboneConfig
 from fast_nst.training.guard import StopRequest, leave_signals_to_trainer
 from fast_nst.training.run import (
     STATE,
+    agreed_stop,
     latest_checkpoint,
+    make_writer,
     open_run,
     start_accelerator,
     whole_checkpoint,
@@ -53,6 +55,10 @@ PLATEAU = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 class BackboneState:
     """Where a run is; saved with every checkpoint."""
 
+    data_sha256: str
+    """Hash of the pictures that are trained on."""
+    processes: int
+    """Processes the run was started with."""
     step: int = 0
     """Optimizer steps done."""
     loss_sum: float = 0.0
@@ -77,12 +83,12 @@ def train_backbone(config: BackboneConfig) -> Path:
     """
     accelerator = start_accelerator(config.mixed_precision)
     set_seed(config.seed)
-    data = open_labelled(config.data)
-    backbone_report.tell_of(data, config)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
-    if accelerator.is_main_process:
-        open_run(config)
-    accelerator.wait_for_everyone()
+    with accelerator.main_process_first():  # it makes the folder, and downloads what is missing
+        if accelerator.is_main_process:
+            open_run(config)
+        data = open_labelled(config.data)
+    backbone_report.tell_of(data, config)
 
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -98,13 +104,19 @@ def train_backbone(config: BackboneConfig) -> Path:
     images_per_step = config.data.batch * accelerator.num_processes
     per_epoch = max(1, len(data.train.labels) // images_per_step)  # steps
     steps = config.epochs * per_epoch
-    state, best = BackboneState(), cpu_weights(network)
+    state, best = BackboneState(data.train.sha256(), accelerator.num_processes), cpu_weights(network)
     if checkpoint is not None:
-        state, best = load_checkpoint(accelerator, checkpoint, plateau)
+        saved, best = load_checkpoint(accelerator, checkpoint, plateau)
+        if (saved.data_sha256, saved.processes) != (state.data_sha256, state.processes):
+            raise UserError(
+                f"cannot resume {config.run_folder}: the pictures of {config.data.source} or the number of"
+                " processes have changed since"
+            )
+        state = saved
         logger.info("resumed at step %d of %d, epoch %d", state.step, steps, state.step // per_epoch + 1)
 
     batches = training_batches(data, config, accelerator, (state.step, steps))
-    writer = make_writer(config, accelerator, state)
+    writer = make_writer(config, accelerator, state.step)
     warm_up = min(config.optimizer.warmup, per_epoch)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
@@ -152,19 +164,21 @@ def train_backbone(config: BackboneConfig) -> Path:
             epoch_over = state.step % per_epoch == 0
             if epoch_over:
                 found = measure_accuracy(network, data.validation, config.data.size, config.data.batch)
+                # One process's word for all: batch norm's statistics are each one's own.
+                agreed = broadcast(torch.tensor(found.loss, device=device))
+                found = replace(found, loss=checked(float(agreed), state.step))
                 if found.loss < state.best_loss:
                     state.best_loss, state.best_epoch = found.loss, state.step // per_epoch
                     best = cpu_weights(network)
                 if config.optimizer.schedule == "plateau":
                     plateau.step(found.loss)
                 end_epoch(state, found, per_epoch, lr, writer, data, progress)
-            if stop.signal or epoch_over:
+            stopping = agreed_stop(stop.signal, accelerator)
+            if stopping or epoch_over:
                 state.plateau = {name: getattr(plateau, name) for name in PLATEAU}
                 save_checkpoint(accelerator, config.run_folder, state, best)
-            if stop.signal and state.step < steps:
-                raise Interrupted(
-                    stop.signal, f"stopped at step {state.step}, state saved: go on with --resume"
-                )
+            if stopping and state.step < steps:
+                raise Interrupted(stopping, f"stopped at step {state.step}, state saved: go on with --resume")
     if accelerator.is_main_process:
         network.load_state_dict(best)
         finish(config, state, network, data)
@@ -266,19 +280,6 @@ def load_checkpoint(
         return state, load_file(path / BEST)
     except Exception as error:  # whatever a damaged file makes any of the loaders raise
         raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
-
-
-def make_writer(
-    config: BackboneConfig, accelerator: Accelerator, state: BackboneState
-) -> SummaryWriter | None:
-    """TensorBoard of the main process; events behind a resumed step are dropped."""
-    if not accelerator.is_main_process:
-        return None
-    with writing(config.run_folder):
-        writer = SummaryWriter(str(config.run_folder / "tensorboard"), purge_step=state.step + 1)
-    if state.step == 0:
-        writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
-    return writer
 
 
 def finish(config: BackboneConfig, state: BackboneState, network: VGG19, data: Splits) -> None:

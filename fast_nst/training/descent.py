@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Terms = dict[str, Tensor]
-HISTORY = 100  # curvature pairs that L-BFGS keeps: pictures vary in more directions than most problems
+HISTORY = 20  # curvature pairs that L-BFGS keeps; each is two pictures of memory
 ADAM_LR = 0.02
 LBFGS_LR = 1.0
 

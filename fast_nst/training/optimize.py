@@ -31,7 +31,7 @@ class OptimizeConfig:
     size: int = 512
     """Longer side of the result in pixels."""
     coarsest: int | None = None
-    """Longer side of the first of several scales, each 1.41 times the one before, up to --size: large
+    """Start at a smaller scale, not below this longer side, and go up in steps of 1.41 to --size: large
     strokes get their place first. Default: --size alone."""
     style_size: int | None = None
     """Shorter side of the style picture in pixels at the last scale: sets the size of the strokes.
@@ -51,7 +51,7 @@ class OptimizeConfig:
     log: Path | None = None
     """Folder for TensorBoard curves and intermediate pictures. Default: neither is written."""
     every: int = 50
-    """Iterations between two intermediate pictures, and between two saved states."""
+    """Iterations between two intermediate pictures in --log."""
     resume: bool = False
     """Go on from the state that an interrupted optimization left beside the output."""
     loss: PerceptualConfig = field(default_factory=PerceptualConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from fast_nst.config import differences
 from fast_nst.crops import load_image
 from fast_nst.errors import Interrupted, UserError, one_line
-from fast_nst.files import whole_file
+from fast_nst.files import check_writable, whole_file
 from fast_nst.pictures import encode_picture, writable_format
 from fast_nst.training.batches import style_path
 from fast_nst.training.guard import StopRequest
@@ -25,6 +26,7 @@ from fast_nst.training.report import to_pixels
 from fast_nst.training.run import writing
 
 logger = logging.getLogger("fast_nst")
+SAVE_EVERY = 30.0  # seconds: under lbfgs the state is some forty times the picture
 
 
 def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimized:
@@ -43,7 +45,7 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
     content_picture, style_picture, *start = [load_image(file) for file in files]
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     with writing(config.output):
-        config.output.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(config.output)
     state = load_state(config, hashes) if config.resume and config.state_file.exists() else None
     sizes = scale_sizes(config)
     total = len(sizes) * config.iterations
@@ -54,6 +56,8 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(tqdm(total=total, initial=done, unit="it", disable=None))
         writer = stack.enter_context(curves(config, done))
+
+        saved = time.monotonic()
 
         def each(step: Step) -> None:
             count = step.scale * config.iterations + step.iteration
@@ -66,8 +70,10 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
                     pixels = to_pixels(step.descent.pixels.detach()[0])
                     writer.add_image("picture", pixels, count, dataformats="HWC")
                     encode_picture(writer_folder(config) / f"{count:06d}.jpg", pixels, quality=92)
-            if stop.signal or (step.iteration % config.every == 0 and count > done):
+            nonlocal saved
+            if stop.signal or time.monotonic() - saved > SAVE_EVERY:
                 save_state(config, step, hashes)
+                saved = time.monotonic()
             if stop.signal:
                 raise Interrupted(
                     stop.signal, f"stopped at iteration {count}, state saved: go on with --resume"

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors import SafetensorError
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.tensorboard import SummaryWriter
 
 from fast_nst.config import TrainConfig
 from fast_nst.errors import UserError, one_line
@@ -139,6 +141,26 @@ def refuse_own_samples(config: TrainConfig) -> None:
             f"the run folder {config.run_folder} lies in the content folder {config.content}: its samples"
             " would be trained on; choose another --output"
         )
+
+
+def make_writer(config: RunConfig, accelerator: Accelerator, step: int) -> SummaryWriter | None:
+    """TensorBoard of the main process, resumed at ``step``: events behind it are dropped."""
+    if not accelerator.is_main_process:
+        return None
+    with writing(config.run_folder):
+        writer = SummaryWriter(str(config.run_folder / "tensorboard"), purge_step=step + 1)
+    if step == 0:
+        writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
+    return writer
+
+
+def agreed_stop(stop: int | None, accelerator: Accelerator) -> int:
+    """The signal number if any process was asked to stop, else 0; the same in every process."""
+    number = stop or 0
+    if accelerator.num_processes > 1:
+        numbers = accelerator.gather(torch.tensor([number], device=accelerator.device))
+        number = int(numbers.max())
+    return number
 
 
 def write_text(path: Path, text: str) -> None:

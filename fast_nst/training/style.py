@@ -33,10 +33,12 @@ from fast_nst.training.guard import FiniteGuard, StopRequest
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
+    agreed_stop,
     check_same_inputs,
     checkpoint_folder,
     latest_checkpoint,
     load_checkpoint,
+    make_writer,
     open_run,
     refuse_own_samples,
     save_checkpoint,
@@ -101,7 +103,7 @@ def train(config: TrainConfig) -> Path:
 
     guard = FiniteGuard(state, roll_back)
     batches = training_batches(content, config, accelerator, state.step)
-    writer = make_writer(config, accelerator, state)
+    writer = make_writer(config, accelerator, state.step)
     images_per_step = config.data.batch * config.optimizer.accumulate * accelerator.num_processes
     progress = tqdm(
         total=config.steps * images_per_step,
@@ -163,7 +165,7 @@ def train(config: TrainConfig) -> Path:
                 summary = " ".join(f"{k} {validation[k]:.4f}" for k in ("content", "style", "tv"))
                 message = f"step {state.step}: validation {validation['total']:.4f} ({summary})"
                 logger.info(message) if progress.disable else progress.write(message, file=sys.stderr)
-            stopping = agreed_stop(stop, accelerator)
+            stopping = agreed_stop(stop.signal, accelerator)
             on_schedule = due(state.step, config.log.checkpoint, config.steps)
             if on_schedule and state.bad_in_a_row == 0:
                 state.good_step = state.step
@@ -202,17 +204,6 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
     return network
 
 
-def make_writer(config: TrainConfig, accelerator: Accelerator, state: TrainState) -> SummaryWriter | None:
-    """TensorBoard of the main process; events behind a resumed step are dropped."""
-    if not accelerator.is_main_process:
-        return None
-    with writing(config.run_folder):
-        writer = SummaryWriter(str(config.run_folder / "tensorboard"), purge_step=state.step + 1)
-    if state.step == 0:
-        writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
-    return writer
-
-
 def write_validation(
     config: TrainConfig,
     state: TrainState,
@@ -229,15 +220,6 @@ def write_validation(
     writer.add_image("samples", sheet, state.step, dataformats="HWC")
     report.write_preview(config.run_folder / "samples" / f"step-{state.step:08d}.jpg", sheet)
     return validation
-
-
-def agreed_stop(stop: StopRequest, accelerator: Accelerator) -> int:
-    """The signal number if any process was asked to stop, else 0; the same in every process."""
-    number = stop.signal or 0
-    if accelerator.num_processes > 1:
-        numbers = accelerator.gather(torch.tensor([number], device=accelerator.device))
-        number = int(numbers.max())
-    return number
 
 
 def due(step: int, every: int, last: int) -> bool:

@@ -26,7 +26,12 @@ VARIANTS: dict[str, list[str]] = {
 
 def train(folder: Path, arguments: list[str]) -> dict[str, Any]:
     """One training, gone on with where it was interrupted; its curves and test accuracy."""
+    asked = folder / "arguments.json"
+    if asked.exists() and json.loads(asked.read_text()) != arguments:
+        raise SystemExit(f"{folder} was trained with other settings: delete it, or give another --runs")
     if not (folder / "card.md").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        asked.write_text(json.dumps(arguments))
         command = [sys.executable, "-m", "fast_nst.cli", "backbone", "train", *arguments]
         subprocess.run([*command, "--output", str(folder), "--resume"], check=True)
     _, about = load_backbone(folder)

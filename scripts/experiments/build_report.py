@@ -45,27 +45,34 @@ def parse() -> argparse.Namespace:
         help="more loss networks; a file called squeezenet... is the Caffe one",
     )
     parser.add_argument("--judge", default="vgg19-compact", help="loss network that judges all pictures")
-    parser.add_argument("--size", type=int, default=256, help="longer side of the stylized pictures")
+    parser.add_argument("--size", type=int, default=224, help="longer side of the stylized pictures")
     parser.add_argument("--scale", type=float, default=1.0, help="times the epochs and iterations")
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--output", type=Path, default=Path("docs"))
     return parser.parse_args()
 
 
-def cached(runs: Path, name: str, compute: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What ``compute`` returned, figures and pictures, from the disk where it is there already."""
+def cached(runs: Path, name: str, settings: dict[str, Any], compute: Any) -> Any:
+    """Figures and pictures from ``compute``, or from the disk where they are there for these settings."""
     folder = runs / name
     file = folder / "figures.json"
-    if not file.exists():
+    settings = json.loads(json.dumps(settings, default=str))
+    saved = json.loads(file.read_text()) if file.exists() else {}
+    if saved.get("settings") != settings:
         folder.mkdir(parents=True, exist_ok=True)
-        figures, pictures = compute()
+        figures, pictures = compute(**settings)
         names = {f"{index:02d}.png": label for index, label in enumerate(pictures)}
         for file_name, label in names.items():
             encode_picture(folder / file_name, pictures[label])
-        file.write_text(json.dumps({"figures": figures, "pictures": names}, indent=1))
-    saved = json.loads(file.read_text())
+        saved = {"settings": settings, "figures": figures, "pictures": names}
+        file.write_text(json.dumps(saved, indent=1))
     pictures = {label: np.asarray(Image.open(folder / name)) for name, label in saved["pictures"].items()}
     return saved["figures"], pictures
+
+
+def times(number: int, scale: float) -> int:
+    """``number`` scaled, at least 1."""
+    return max(1, round(number * scale))
 
 
 def main() -> None:
@@ -82,17 +89,19 @@ def main() -> None:
 
     test = ["--data.test", options.cifar10_test] if options.cifar10_test else []
     cifar = [*("--config", "configs/backbone-cpu.yaml", "--data.source", options.cifar10), *test]
-    cifar += ["--epochs", str(round(5 * options.scale))]
+    cifar += ["--epochs", str(times(5, options.scale))]
     caltech = ["--config", "configs/backbone-cpu.yaml", "--data.source", options.caltech101]
-    caltech += ["--data.size", "64", "--data.batch", "64", "--epochs", str(round(12 * options.scale))]
+    caltech += ["--data.size", "64", "--data.batch", "64", "--epochs", str(times(8, options.scale))]
     trained = {
         "CIFAR-10": backbones.train(runs / "cifar10", cifar),
         "Caltech101": backbones.train(runs / "caltech101", caltech),
     }
     variants: dict[str, Any] = {}
+    if not Path(options.cifar10).is_file():
+        print("training improvements are left out: they need --cifar10 FILE, a parquet file", file=sys.stderr)
     if Path(options.cifar10).is_file():
-        few = backbones.few_pictures(options.cifar10, round(6000 * options.scale), runs / "few.parquet")
-        variants = backbones.compare_variants(few, runs, round(6 * options.scale))
+        few = backbones.few_pictures(options.cifar10, times(4000, options.scale), runs / "few.parquet")
+        variants = backbones.compare_variants(few, runs, times(5, options.scale))
 
     networks = {
         "VGG19-derived (vgg19-compact)": "vgg19-compact",
@@ -102,20 +111,18 @@ def main() -> None:
         "VGG19, random": "vgg19-random",
         "ResNet50, random": "resnet50-random",
     }
-    iterations = round(100 * options.scale)
+    common = {"photograph": photograph, "style": style, "size": options.size}
     compared = cached(
         runs,
         "networks",
-        lambda: per_image.compare_networks(
-            networks, photograph, style, options.judge, options.size, iterations
-        ),
+        {**common, "networks": networks, "judge": options.judge, "iterations": times(60, options.scale)},
+        per_image.compare_networks,
     )
     optimizers = cached(
         runs,
         "optimizers",
-        lambda: per_image.compare_optimizers(
-            options.judge, photograph, style, options.size, round(500 * options.scale)
-        ),
+        {**common, "network": options.judge, "iterations": times(300, options.scale)},
+        per_image.compare_optimizers,
     )
     report.write(options.output, trained, variants, compared, optimizers, style, options)
 

@@ -32,7 +32,7 @@ def open_network(source: str) -> LossNetwork:
     return load_loss_network(source)
 
 
-def load_pair(photograph: Path, style: Path, size: int) -> tuple[Tensor, Tensor]:
+def load_pair(photograph: str, style: str, size: int) -> tuple[Tensor, Tensor]:
     """Content with its longer side at ``size`` px, and the style as large; [1, 3, H, W] each."""
     content, painting = load_image(photograph), load_image(style)
     content = resize(content, longer_side(content, size))
@@ -51,7 +51,7 @@ def perceptual(
 
 
 def compare_networks(
-    networks: dict[str, str], photograph: Path, style: Path, judge: str, size: int, iterations: int
+    networks: dict[str, str], photograph: str, style: str, judge: str, size: int, iterations: int
 ) -> Found:
     """Every network without and with activation smoothing; figures by name, and pictures by name."""
     content, painting = load_pair(photograph, style, size)
@@ -86,7 +86,7 @@ def measure(terms: Callable[[Tensor], dict[str, Tensor]], picture: Tensor) -> di
         return floats(terms(picture))
 
 
-def compare_optimizers(network: str, photograph: Path, style: Path, size: int, iterations: int) -> Found:
+def compare_optimizers(network: str, photograph: str, style: str, size: int, iterations: int) -> Found:
     """L-BFGS and Adam at two rates for as many iterations, under the default weights."""
     content, painting = load_image(photograph), load_image(style)
     found, pictures = {}, {}

@@ -78,6 +78,18 @@ def test_weights_come_from_torchvisions_cache(
     assert network.info.license.startswith("BSD")
 
 
+def test_an_older_file_without_counters_of_batches_is_taken(
+    torchvision_resnet50: Path, tmp_path: Path
+) -> None:
+    state = torch.load(torchvision_resnet50, weights_only=True)
+    torch.save({k: v for k, v in state.items() if "num_batches" not in k}, tmp_path / "old.pth")
+    images = torch.rand(1, 3, 32, 32)
+    old, new = (load_loss_network(str(path)) for path in (tmp_path / "old.pth", torchvision_resnet50))
+    assert torch.equal(old(images, ["layer1_0"])["layer1_0"], new(images, ["layer1_0"])["layer1_0"])
+    with pytest.raises(UserError, match="average is for VGG19"):
+        load_loss_network(str(torchvision_resnet50), pooling="average")
+
+
 def test_a_tap_it_lacks_and_a_damaged_file_are_named(torchvision_resnet50: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no tap relu4_2: it has conv1"):
         load_loss_network(str(torchvision_resnet50), ["relu4_2"])

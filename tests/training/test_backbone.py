@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,7 +83,7 @@ def test_it_learns_and_tells_how_well(
     card = (trained / "card.md").read_text()
     assert "top-1" in card
     assert "| class | right |" in card
-    assert main(["backbone", "evaluate", str(trained), "--data.source", str(shapes)]) == 0
+    assert main(["backbone", "evaluate", str(trained), "--source", str(shapes)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("top-1 ")
     assert "top-5 100.00% [" in printed
@@ -179,7 +181,7 @@ def test_the_plateau_follows_the_validation_loss_alone(quick_backbone: list[str]
         "--optimizer.factor",
         "0.1",
         "--epochs",
-        "8",
+        "16",
     )
     assert run(quick_backbone, tmp_path / "run", *more) == 0
     losses = scalars(tmp_path / "run", "validation/loss")
@@ -192,6 +194,7 @@ def test_the_plateau_follows_the_validation_loss_alone(quick_backbone: list[str]
         else:
             rate = max(rate * 0.1, 1e-6)
     assert epochs == pytest.approx(expected)
+    assert epochs[-1] < epochs[0]  # with no patience at all it fell at least once
 
 
 def test_the_best_weights_by_validation_are_kept(trained: Path, shapes: Path) -> None:
@@ -277,9 +280,9 @@ def test_a_backbone_for_other_classes_is_refused(
         (tmp_path / name).mkdir()
         for index in range(8):
             Image.new("RGB", (32, 32), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
-    assert main(["backbone", "evaluate", str(trained), "--data.source", str(tmp_path)]) == 2
+    assert main(["backbone", "evaluate", str(trained), "--source", str(tmp_path)]) == 2
     assert "knows 3 classes (circle, line, square ...)" in capsys.readouterr().err
-    assert main(["backbone", "evaluate", str(tmp_path / "none"), "--data.source", str(tmp_path)]) == 2
+    assert main(["backbone", "evaluate", str(tmp_path / "none"), "--source", str(tmp_path)]) == 2
     assert "there is no backbone" in capsys.readouterr().err
 
 
@@ -294,3 +297,51 @@ def test_a_file_without_its_head_is_damaged(tmp_path: Path) -> None:
     save_backbone(network, tmp_path / "a.safetensors", ("one", "two", "three"), about)
     with pytest.raises(UserError, match="is damaged"):
         load_backbone(tmp_path / "a.safetensors")
+
+
+def test_it_is_judged_at_the_size_and_split_of_its_training(
+    quick_backbone: list[str], shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was judged at 32 px, whatever it was trained at, and on training pictures with another share."""
+    more = ("--epochs", "1", "--data.size", "40", "--data.test-share", "0.3")
+    assert run(quick_backbone, tmp_path / "run", *more) == 0
+    _, about = load_backbone(tmp_path / "run")
+    capsys.readouterr()
+    assert main(["backbone", "evaluate", str(tmp_path / "run"), "--source", str(shapes)]) == 0
+    assert f"top-1 {about['test']['top1']:.2%}" in (printed := capsys.readouterr().out)
+    assert "of 36 pictures" in printed
+    assert main(["backbone", "evaluate", str(tmp_path / "run"), "--test", str(shapes)]) == 0
+    assert "of 120 pictures" in capsys.readouterr().out
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run(
+    quick_backbone: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It kept the untrained weights and exited with 0."""
+    more = ("--epochs", "1", "--data.batch", "96", "--optimizer.lr", "1e30", "--optimizer.clip", "0")
+    assert run(quick_backbone, tmp_path / "run", *more, "--optimizer.warmup", "0") == 2
+    assert "the loss is" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_other_pictures_are_not_gone_on_with(
+    quick_backbone: list[str], shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A renamed class went on under its new name."""
+    shutil.copytree(shapes, tmp_path / "shapes")
+    arguments = [str(tmp_path / "shapes") if a == str(shapes) else a for a in quick_backbone]
+    assert run(arguments, tmp_path / "run", "--epochs", "1") == 0
+    (tmp_path / "shapes" / "line").rename(tmp_path / "shapes" / "lime")
+    assert run(arguments, tmp_path / "run", "--epochs", "1", "--resume") == 2
+    assert "have changed since" in capsys.readouterr().err
+
+
+def test_two_processes_agree_on_rate_and_weights(quick_backbone: list[str], tmp_path: Path) -> None:
+    """Each follows the validation loss of one: with its own, the rates of two could part."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "fast_nst.cli"]
+    command += ["backbone", "train", *quick_backbone, "--data.batch", "8", "--output", str(tmp_path / "run")]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(scalars(tmp_path / "run", "validation/loss")) == 3
+    load_backbone(tmp_path / "run")
