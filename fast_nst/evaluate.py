@@ -213,7 +213,7 @@ def run_baseline(
         totals.append(float(descent.terms()["total"]))
         seconds.append(time.perf_counter() - started)
         if iteration in shown_at:
-            pictures[iteration] = to_pixels(descent.pixels.detach()[0])
+            pictures[iteration] = to_pixels(descent.picture[0])
     return BaselineRun(totals, seconds, pictures)
 
 

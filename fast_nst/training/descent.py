@@ -14,11 +14,29 @@ ADAM_LR = 0.02
 LBFGS_LR = 1.0
 
 
-class Descent:
-    """Pixels [1, 3, H, W] in [0, 1] on their way down a loss, by L-BFGS with strong Wolfe steps or by Adam.
+class _Clip(torch.autograd.Function):
+    """Clip to [0, 1]; the gradient passes inside, and outside where a step against it leads back in.
 
-    After every iteration the pixels are clipped to [0, 1], as Johnson et al. 2016, section 4.1, project
-    theirs: what is measured is a picture that can be shown.
+    Johnson et al. 2016, section 4.1, project the pixels after every iteration. Under L-BFGS that moves them
+    from under the curvature it has learned: as low a loss took 2.7 times the evaluations.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels)
+        return pixels.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (pixels,) = ctx.saved_tensors
+        stays = ((pixels >= 0) | (gradient < 0)) & ((pixels <= 1) | (gradient > 0))
+        return gradient * stays
+
+
+class Descent:
+    """Pixels [1, 3, H, W] on their way down a loss, by L-BFGS with strong Wolfe steps or by Adam.
+
+    The loss is that of `picture`, the pixels clipped to [0, 1]: what is measured can be shown.
     """
 
     def __init__(
@@ -51,11 +69,14 @@ class Descent:
         """The loss terms of the pixels as they are."""
         return self._evaluate()[1]
 
+    @property
+    def picture(self) -> Tensor:
+        """The picture [1, 3, H, W] in [0, 1] as it is."""
+        return self.pixels.detach().clamp(0, 1)
+
     def step(self) -> None:
-        """One iteration: several evaluations of the loss under L-BFGS, one under Adam."""
+        """One iteration: one evaluation of the loss under Adam, seldom more under L-BFGS."""
         self.optimizer.step(lambda: self._evaluate()[0])  # type: ignore[arg-type,return-value]
-        with torch.no_grad():
-            self.pixels.clamp_(0, 1)
         self._seen = [entry for entry in self._seen if torch.equal(entry[0], self.pixels)]
 
     def _evaluate(self) -> tuple[Tensor, Terms]:
@@ -65,7 +86,7 @@ class Descent:
                 self.pixels.grad = gradient.clone()
                 return terms["total"], terms
         self.pixels.grad = None
-        terms = self.loss(self.pixels)
+        terms = self.loss(_Clip.apply(self.pixels))
         terms["total"].backward()
         self.evaluations += 1
         terms = {name: value.detach() for name, value in terms.items()}

@@ -172,7 +172,7 @@ def optimize(
             if each is not None:
                 each(Step(index, len(sizes), iteration, terms, history, descent))
             descent.step()
-        pixels = descent.pixels.detach()
+        pixels = descent.picture
     history.append(finite(floats(descent.terms()), sizes[-1], config.iterations))
     return Optimized(pixels, history, descent.evaluations)
 

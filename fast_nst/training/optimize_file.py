@@ -67,7 +67,7 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
                 for name, value in step.terms.items():
                     writer.add_scalar(f"optimize/{name}", value, count)
                 if step.iteration % config.every == 0:
-                    pixels = to_pixels(step.descent.pixels.detach()[0])
+                    pixels = to_pixels(step.descent.picture[0])
                     writer.add_image("picture", pixels, count, dataformats="HWC")
                     encode_picture(writer_folder(config) / f"{count:06d}.jpg", pixels, quality=92)
             nonlocal saved

@@ -67,7 +67,7 @@ def compare_networks(
             for _ in range(iterations):
                 descent.step()
             last = float(descent.terms()["total"])
-            picture = descent.pixels.detach()
+            picture = descent.picture
             found[label] = {
                 "judged": measure(judged, picture),
                 "seconds": time.perf_counter() - started,

@@ -98,7 +98,7 @@ def test_scales_go_from_coarse_to_fine_and_start_from_each_other(photograph: Pat
         picture(photograph),
         picture(photograph).flip(2),
         config(coarsest=34, iterations=3),
-        each=lambda step: seen.append((step.scale, step.iteration, step.descent.pixels.shape[-1])),
+        each=lambda step: seen.append((step.scale, step.iteration, step.descent.picture.shape[-1])),
     )
     assert seen == [(0, 0, 34), (0, 1, 34), (0, 2, 34), (1, 0, 48), (1, 1, 48), (1, 2, 48)]
     assert result.picture.shape == (1, 3, 32, 48)
