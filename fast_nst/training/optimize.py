@@ -94,7 +94,7 @@ class Optimized:
     history: list[dict[str, float]]
     """Loss terms before each iteration of the last scale, and after the last one."""
     evaluations: int
-    """Evaluations of loss and gradient at the last scale; lbfgs needs several an iteration."""
+    """Evaluations of loss and gradient at the last scale."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from fast_nst.config import PerceptualConfig
 from fast_nst.crops import to_float, to_tensor
 from fast_nst.errors import UserError
 from fast_nst.training.descent import Descent
-from fast_nst.training.optimize import OptimizeConfig, optimize, scale_sizes
+from fast_nst.training.optimize import OptimizeConfig, Step, optimize, scale_sizes
 
 COMPACT = ("--loss.network", "vgg19-compact")
 SMALL = (*COMPACT, "--size", "48", "--iterations", "6")
@@ -236,3 +237,29 @@ def test_the_python_call_needs_no_files(photograph: Path) -> None:
     loss = PerceptualConfig(network="vgg19-compact", style_taps=("relu7",))
     with pytest.raises(UserError, match="relu7"):
         optimize(picture(photograph), picture(photograph), OptimizeConfig(loss=loss))
+
+
+class Stop(Exception):
+    """Raised by a caller to stop an optimization."""
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("where", [(0, 1), (1, 0), (1, 4)])
+def test_a_state_goes_on_to_the_same_picture_and_history(
+    photograph: Path, optimizer: str, where: tuple[int, int]
+) -> None:
+    pictures = picture(photograph), picture(photograph).flip(2)
+    settings = config(coarsest=34, iterations=6, optimizer=optimizer)
+    whole = optimize(*pictures, settings)
+    states = []
+
+    def stop(step: Step) -> None:
+        if (step.scale, step.iteration) == where:
+            states.append(copy.deepcopy(step.state()))
+            raise Stop
+
+    with pytest.raises(Stop):
+        optimize(*pictures, settings, each=stop)
+    resumed = optimize(*pictures, settings, state=states[0])
+    assert torch.equal(resumed.picture, whole.picture)
+    assert resumed.history == whole.history
