@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not _is_out_of_memory(error):
             raise
         return _fail(
-            "out of memory: lower the sizes (of crops, pictures, the style) or --data.batch", USER_ERROR
+            "out of memory: lower --data.batch, or the sizes of crops, pictures and style", USER_ERROR
         )
     except OSError as error:
         _drop_output()  # it may be what failed

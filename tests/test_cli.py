@@ -247,14 +247,15 @@ def test_a_full_stdout_is_one_line(tiny_model: Path) -> None:
     assert done.stderr.splitlines() == ["fast-nst: No space left on device"]
 
 
-def test_more_memory_than_there_is_is_one_line() -> None:
+def test_more_memory_than_there_is_is_one_line(tmp_path: Path) -> None:
     arguments = ["train", "--style", "strokes", "--loss.network", "vgg19-compact"]
+    arguments += ["--output", str(tmp_path / "run")]
     done = run(
         *(*arguments, "--loss.style-size", "12000"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (12 * 10**9, 12 * 10**9)),
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("fast-nst: out of memory: lower the sizes")
+    assert done.stderr.splitlines()[-1].startswith("fast-nst: out of memory: lower --data.batch")
     assert "Traceback" not in done.stderr
 
 

@@ -156,12 +156,12 @@ def train_backbone(config: BackboneConfig) -> Path:
 
             progress.update(images_per_step)
             lr = optimizer.param_groups[0]["lr"]
-            if writer is not None and state.step % config.log_every == 0:
+            epoch_over = state.step % per_epoch == 0
+            if writer is not None and (epoch_over or state.step % config.log_every == 0):
                 rate = images_per_step / (time.perf_counter() - started)
                 for name, number in (("loss", value), ("lr", lr), ("images_per_second", rate)):
                     writer.add_scalar(f"train/{name}", number, state.step)
                 progress.set_postfix_str(f"loss {value:.3f} lr {lr:.1e}", refresh=False)
-            epoch_over = state.step % per_epoch == 0
             if epoch_over:
                 found = measure_accuracy(network, data.validation, config.data.size, config.data.batch)
                 # One process's word for all: batch norm's statistics are each one's own.

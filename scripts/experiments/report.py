@@ -213,6 +213,7 @@ def curves(path: Path, series: dict[str, list[float]], x: str, y: str, log: bool
         start = 0 if x == "iteration" else 1
         axes.plot(range(start, start + len(values)), values, label=name, linewidth=1.5)
     axes.set(xlabel=x, ylabel=y, yscale="log" if log else "linear")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110)

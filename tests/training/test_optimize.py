@@ -156,7 +156,7 @@ def test_a_state_of_other_settings_pictures_or_none_at_all_is_refused(
         "import os, sys; from fast_nst import cli; from fast_nst.training import",
     ]
     command[-1] += " optimize_file as f\nsave = f.save_state\ndef stop(*a): save(*a); os._exit(9)\n"
-    command[-1] += "f.save_state = stop\ncli.main(sys.argv[1:])"
+    command[-1] += "f.save_state, f.SAVE_EVERY = stop, -1\ncli.main(sys.argv[1:])"
     assert subprocess.run([*command, *arguments], env={**os.environ}, check=False).returncode == 9
     for more, words in (
         (("--loss.weights.style", "7"), "--loss.weights.style is 7.0"),
