@@ -8,11 +8,26 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
 VGG19_WIDTHS = (64, 128, 256, 512, 512)
 Padding = Literal["zeros", "reflect", "replicate"]
 COMPACT_WIDTHS = (16, 32, 64, 128, 128)
+
+
+class Conv3x3(nn.Conv2d):
+    """A convolution that can be compiled: inductor takes replication padding's gradients for others'.
+
+    In channels_last their strides are not those it expects (torch 2.15), and the compiled training fails.
+    """
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.padding_mode == "replicate" and torch.compiler.is_compiling():
+            x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)
+            x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
+            return F.conv2d(x, weight, bias, self.stride)
+        return super()._conv_forward(x, weight, bias)
 
 
 def vgg19_layer_names() -> list[str]:
@@ -46,7 +61,7 @@ def build_vgg19(
         if name.startswith("conv"):
             width = widths[int(name[4]) - 1]
             mode = first_padding if name == "conv1_1" and first_padding else padding
-            layers.add_module(name, nn.Conv2d(channels, width, 3, padding=1, padding_mode=mode))
+            layers.add_module(name, Conv3x3(channels, width, 3, padding=1, padding_mode=mode))
             channels = width
         elif name.startswith("relu"):
             layers.add_module(name, nn.ReLU())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,24 @@ def test_an_untrained_vgg19_is_the_same_every_time_and_keeps_its_variance() -> N
     features = one(images, (*STYLE_TAPS, CONTENT_TAP))
     for tap, value in features.items():
         assert 0.05 < float(value.std()) < 20, tap
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on CPUs")
+def test_a_compiled_loss_network_gives_the_same_features_and_gradients() -> None:
+    """Its replication padding failed to compile in channels_last, and `train --compile` with it."""
+    network = load_loss_network("vgg19-compact", ["relu1_2"])
+    network.to(memory_format=torch.channels_last)
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(4))
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        x = images.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        features = network(x, ["relu1_2"])["relu1_2"]
+        features.square().sum().backward()
+        assert x.grad is not None
+        return features.detach(), x.grad
+
+    plain = run()
+    network.compile()
+    compiled = run()
+    for a, b in zip(plain, compiled, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
