@@ -161,7 +161,7 @@ class StreamCrops(IterableDataset[Crop]):
                 if self.held_out and picture_key(image) in self.held_out:
                     continue
                 try:
-                    pixels = decode_picture(_source(image)).pixels
+                    pixels = decode_picture(image_source(image)).pixels
                 except UnreadablePicture:
                     unreadable.append(_name(image))
                     if len(unreadable) >= MAX_TRIES:
@@ -175,7 +175,8 @@ class StreamCrops(IterableDataset[Crop]):
             epoch += 1
 
 
-def _source(image: dict[str, Any]) -> bytes | Path:
+def image_source(image: dict[str, Any]) -> bytes | Path:
+    """What to decode of an undecoded `image` of a data set: its bytes, or its file here or on the hub."""
     if image.get("bytes") is not None:
         return image["bytes"]
     if "://" not in image["path"]:
@@ -266,7 +267,7 @@ def _decode_some(files: Any, count: int, source: str) -> HeldOut:
     unreadable: list[str] = []
     for row in files:
         try:
-            pictures.append(decode_picture(_source(row["image"])).pixels)
+            pictures.append(decode_picture(image_source(row["image"])).pixels)
         except UnreadablePicture:
             unreadable.append(_name(row["image"]))
             continue

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fast_nst.crops import to_tensor
+from fast_nst.data import image_source
 from fast_nst.errors import UserError, one_line
 from fast_nst.labelled_sources import Rows, open_rows
 from fast_nst.pictures import UnreadablePicture, decode_picture
@@ -180,7 +181,7 @@ def _pixels(image: Any) -> np.ndarray:
     if isinstance(image, dict):
         if image.get("bytes") is None and not image.get("path"):
             raise UnreadablePicture("a row", "it holds no picture")
-        image = image["bytes"] if image.get("bytes") is not None else Path(image["path"])
+        image = image_source(image)
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
     return decode_picture(image).pixels

@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from fast_nst.networks.classifier import VGG19, save_backbone
 from fast_nst.training import backbone_report
 from fast_nst.training.accuracy import Accuracy, measure_accuracy
 from fast_nst.training.backbone_config import BackboneConfig
+from fast_nst.training.batches import in_plain_words
 from fast_nst.training.guard import StopRequest, leave_signals_to_trainer
 from fast_nst.training.run import (
     STATE,
@@ -200,12 +200,7 @@ def training_batches(
         worker_init_fn=leave_signals_to_trainer,
         pin_memory=accelerator.device.type == "cuda",
     )
-    return generator(accelerator.prepare(loader))
-
-
-def generator(loader: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """One that can be closed."""
-    yield from loader
+    return in_plain_words(accelerator.prepare(loader))
 
 
 def checked(loss: float, step: int) -> float:

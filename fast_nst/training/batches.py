@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import resources
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -21,6 +22,7 @@ from fast_nst.errors import UserError
 from fast_nst.training.guard import leave_signals_to_trainer
 
 logger = logging.getLogger("fast_nst")
+T = TypeVar("T")
 
 
 def style_path(style: str | None) -> Path:
@@ -87,7 +89,7 @@ def _loader(
     )
 
 
-def in_plain_words(loader: Iterable[content_data.Batch]) -> Generator[content_data.Batch, None, None]:
+def in_plain_words(loader: Iterable[T]) -> Generator[T, None, None]:
     """The loader's batches; what a worker says of bad data without the traceback torch wraps it in."""
     try:
         yield from loader

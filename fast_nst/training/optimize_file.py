@@ -14,7 +14,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from fast_nst.config import differences
+from fast_nst.config import refuse_differences
 from fast_nst.crops import load_image
 from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.files import check_writable, whole_file
@@ -132,9 +132,7 @@ def load_state(config: OptimizeConfig, hashes: list[str]) -> dict[str, Any]:
         started_with = state["recipe"]
     except Exception as error:  # whatever a damaged file makes the loader raise
         raise UserError(f"{file} is damaged ({one_line(error)[:150]}): delete it to start anew") from error
-    for name, (now, then) in differences(config.recipe(), started_with).items():
-        option = name.replace("_", "-")
-        raise UserError(f"cannot resume: --{option} is {now!r}, {file} was started with {then!r}")
+    refuse_differences(config.output, config.recipe(), started_with)
     if state["pictures"] != hashes:
         raise UserError(f"cannot resume: {file} was started with other pictures")
     return state

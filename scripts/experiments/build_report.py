@@ -97,11 +97,11 @@ def main() -> None:
         "Caltech101": backbones.train(runs / "caltech101", caltech),
     }
     variants: dict[str, Any] = {}
-    if not Path(options.cifar10).is_file():
-        print("training improvements are left out: they need --cifar10 FILE, a parquet file", file=sys.stderr)
     if Path(options.cifar10).is_file():
         few = backbones.few_pictures(options.cifar10, times(4000, options.scale), runs / "few.parquet")
         variants = backbones.compare_variants(few, runs, times(5, options.scale))
+    else:
+        print("training improvements are left out: they need --cifar10 FILE, a parquet file", file=sys.stderr)
 
     networks = {
         "VGG19-derived (vgg19-compact)": "vgg19-compact",
