@@ -218,17 +218,26 @@ def _export(arguments: list[str]) -> int:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    """scorecard of networks beside the per-image baseline: MODEL... --style PICTURE --content DIR"""
-    from fast_nst.evaluate import EvaluateOptions, evaluate
+    """scorecard of networks: MODEL... --style PICTURE --content DIR (losses), --stability, --artefacts"""
+    from fast_nst.evaluate_options import EvaluateOptions
+    from fast_nst.files import check_writable
+    from fast_nst.quality import measure_quality
     from fast_nst.scorecard import as_markdown, write_scorecard
 
     models, options = _parse("evaluate", EvaluateOptions, arguments, "models?")
-    card = evaluate(models, options)
-    print(as_markdown(card))
-    logging.getLogger("fast_nst").info("wrote %s", write_scorecard(card))
-    for reason in card.skipped:
+    check_writable(options.output / "scorecard.json")
+    losses = None
+    if options.style is not None:
+        from fast_nst.evaluate import evaluate  # torch
+
+        losses = evaluate(models, options)
+    measured = measure_quality(models, options) if options.stability or options.artefacts else None
+    print(as_markdown(losses, measured))
+    logging.getLogger("fast_nst").info("wrote %s", write_scorecard(options, losses, measured))
+    skipped = [reason for card in (losses, measured) if card is not None for reason in card.skipped]
+    for reason in dict.fromkeys(skipped):
         print(f"skipped {reason}", file=sys.stderr)
-    return SKIPPED if card.skipped else OK
+    return SKIPPED if skipped else OK
 
 
 def _models(arguments: list[str]) -> int:

@@ -10,33 +10,8 @@ import yaml
 
 from fast_nst.data import BUILTIN, DataConfig, is_picture_source
 from fast_nst.errors import UserError
-from fast_nst.losses import LossWeights
+from fast_nst.loss_config import PerceptualConfig
 from fast_nst.networks.transform import STRIDE, TransformConfig
-
-
-@dataclass
-class PerceptualConfig:
-    """The perceptual loss."""
-
-    network: str = "vgg19"
-    """Loss network: vgg19 or resnet50 (torchvision, downloaded once), vgg19-compact (ships), a weights
-    file, or vgg19-random, resnet50-random for comparison."""
-    style_taps: tuple[str, ...] | None = None
-    """Layers whose Gram matrices are matched. Default: the loss network's own."""
-    content_tap: str | None = None
-    """Layer whose features are kept. Default: the loss network's own."""
-    smoothing: bool | None = None
-    """Compare activations behind a softmax (SWAG, Wang et al. 2021). Default: for ResNets only."""
-    pooling: Literal["max", "average"] = "max"
-    """The loss network's pooling: max, or average as in Gatys et al."""
-    weights: LossWeights = field(default_factory=LossWeights)
-
-    def __post_init__(self) -> None:
-        if self.style_taps is not None and not self.style_taps:
-            raise UserError("--loss.style-taps must name at least one layer")
-        for name, weight in asdict(self.weights).items():
-            if not 0 <= weight < float("inf"):
-                raise UserError(f"--loss.weights.{name} must be finite and not negative")
 
 
 @dataclass

@@ -12,7 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,89 +20,21 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from fast_nst.config import PerceptualConfig
 from fast_nst.crops import load_image, longer_side, resize, to_float, to_tensor
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import check_writable
+from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.losses import floats
-from fast_nst.networks.features import LossNetwork
 from fast_nst.pictures import UnreadablePicture, find_pictures
-from fast_nst.runtime.models import resolve_model
+from fast_nst.quality import UNCHANGED, named_models
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.scorecard import Scorecard, Way
 from fast_nst.training.batches import style_path
 from fast_nst.training.descent import Descent
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
 
-UNCHANGED = "photograph"
 TIMED_RUNS = 5
 SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
-
-
-@dataclass
-class EvaluateOptions:
-    """What networks are judged on, and by what."""
-
-    style: str
-    """The style picture the networks were trained for: a file, or 'strokes'."""
-    content: Path
-    """Folder of photographs that no network was trained on."""
-    output: Path = Path("scorecard")
-    """Folder for scorecard.json, scorecard.md and contact-sheet.jpg."""
-    count: int = 10
-    """Photographs to judge on, the first ones by name."""
-    size: int = 256
-    """Longer side of the photographs in pixels."""
-    style_size: int = 256
-    """Shorter side of the style picture in pixels, as in training."""
-    baseline: int = 500
-    """Iterations of the per-image baseline; 0 = leave it out."""
-    sheet: int = 4
-    """Photographs in the contact sheet."""
-    threads: int | None = None
-    """CPU threads of the networks and of the baseline. Default: one per core."""
-    loss: PerceptualConfig = field(default_factory=PerceptualConfig)
-
-    def __post_init__(self) -> None:
-        self.content, self.output = Path(self.content), Path(self.output)
-        for name, least in (("count", 1), ("size", 16), ("style_size", 16), ("baseline", 0), ("sheet", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} must be at least {least}")
-        if self.threads is not None and self.threads < 1:
-            raise UserError("--threads must be at least 1")
-
-
-@dataclass
-class Way:
-    """One way of stylizing on all photographs."""
-
-    terms: list[dict[str, float]] = field(default_factory=list)
-    """Loss terms of each result."""
-    equals: list[float] = field(default_factory=list)
-    """Iterations of the baseline that reach each total; inf = more than it was given."""
-    seconds: float | None = None
-    """A picture's time, median over runs."""
-
-    def mean(self, name: str) -> float:
-        """Of a loss term over the photographs."""
-        return float(np.mean([terms[name] for terms in self.terms]))
-
-
-@dataclass
-class Scorecard:
-    """All ways of stylizing beside each other."""
-
-    ways: dict[str, Way]
-    photographs: list[str]
-    sheet: list[list[np.ndarray]]
-    """Rows of pictures, in the order of ``ways``."""
-    style: np.ndarray
-    loss_network: LossNetwork
-    iteration_seconds: float | None
-    """A baseline iteration's time, median."""
-    options: EvaluateOptions
-    skipped: list[str] = field(default_factory=list)
-    """Photographs that could not be read, and why."""
 
 
 def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
@@ -111,17 +43,17 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     Raises:
         UserError: no such model, style picture or folder; no readable photograph.
     """
+    if options.style is None or options.content is None:
+        raise UserError("losses need --style and --content")
     if not options.content.is_dir():
         raise UserError(f"--content {options.content} is not a folder")
     files = find_pictures(options.content)[: options.count]
     if not files:
         raise UserError(f"{options.content} holds no pictures")
-    check_writable(options.output / "scorecard.json")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    paths = {name: resolve_model(name) for name in models}
-    names = dict(zip(paths, unique_names(list(paths.values())), strict=True))
-    stylizers = {names[name]: Stylizer(path, threads=options.threads) for name, path in paths.items()}
+    paths = named_models(models)
+    stylizers = {name: Stylizer(path, threads=options.threads) for name, path in paths.items()}
     style = load_image(style_path(options.style), options.style_size)
     config, network = resolve_loss(options.loss)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -166,20 +98,11 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
         raise UserError(f"no photograph could be read: {skipped[0]}")
     usual = max(shapes, key=shapes.count)
     for name, path in paths.items():
-        ways[names[name]].seconds = time_model(path, usual, options.threads)
+        ways[name].seconds = time_model(path, usual, options.threads)
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
     for at, name in baselines.items():
         ways[name].seconds = at * median if median is not None else None
     return Scorecard(ways, judged, sheet, to_pixels(style[0]), network, median, options, skipped)
-
-
-def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Short names for model files: the file's, or its folder's for a run's model.onnx."""
-    names = [path.parent.name if path.stem == "model" else path.stem for path in paths]
-    return [
-        name if names.count(name) == 1 and name != UNCHANGED else str(path)
-        for name, path in zip(names, paths, strict=True)
-    ]
 
 
 def as_tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
@@ -220,12 +143,6 @@ def run_baseline(
 def equals_iterations(totals: Sequence[float], total: float) -> float:
     """The first iteration whose total is not above ``total``; inf where there is none."""
     return next((float(i) for i, value in enumerate(totals) if value <= total), math.inf)
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Lower quartile, median, upper quartile, each one of the values, so that inf may be among them."""
-    lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
-    return float(lower), float(median), float(upper)
 
 
 def time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:

@@ -8,12 +8,13 @@ layer's Gram error by the Gram energy of the style. A loss of 1 is "as wrong as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fast_nst.loss_config import LossWeights
 from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import STRIDE
 
@@ -81,20 +82,6 @@ def lattice(images: Tensor) -> Tensor:
     phases = F.pixel_unshuffle(whole, STRIDE).reshape(n * c, STRIDE**2, h, w)
     local = F.avg_pool2d(phases, min(LATTICE_CELLS, h, w), 1)
     return (local - local.mean(1, keepdim=True)).square().mean()
-
-
-@dataclass
-class LossWeights:
-    """How much each dimensionless term counts."""
-
-    content: float = 1.0
-    """Weight of the content loss."""
-    style: float = 5.0
-    """Weight of the style loss (mean over the style taps). Higher = more style, less content."""
-    tv: float = 30.0
-    """Weight of the total variation. Higher = smoother flat areas."""
-    lattice: float = 500.0
-    """Weight of the lattice loss. Higher = less of a weave, with a period of 4 px, in flat areas."""
 
 
 class PerceptualLoss(nn.Module):

@@ -1,4 +1,4 @@
-"""A scorecard as JSON, Markdown and a contact sheet."""
+"""A scorecard as JSON, Markdown and a contact sheet; without torch, which not all measures need."""
 
 from __future__ import annotations
 
@@ -6,32 +6,80 @@ import json
 import math
 import os
 import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from fast_nst.evaluate import UNCHANGED, Scorecard, Way, quartiles
+from fast_nst import quality
+from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.files import whole_file
 from fast_nst.pictures import encode_picture
+from fast_nst.quality import UNCHANGED, QualityCard
+
+if TYPE_CHECKING:
+    from fast_nst.networks.features import LossNetwork
 
 GAP = 4  # px between the pictures of a contact sheet
 
 
-def write_scorecard(card: Scorecard) -> Path:
+@dataclass
+class Way:
+    """One way of stylizing on all photographs."""
+
+    terms: list[dict[str, float]] = field(default_factory=list)
+    """Loss terms of each result."""
+    equals: list[float] = field(default_factory=list)
+    """Iterations of the baseline that reach each total; inf = more than it was given."""
+    seconds: float | None = None
+    """A picture's time, median over runs."""
+
+    def mean(self, name: str) -> float:
+        """Of a loss term over the photographs."""
+        return float(np.mean([terms[name] for terms in self.terms]))
+
+
+@dataclass
+class Scorecard:
+    """All ways of stylizing beside each other."""
+
+    ways: dict[str, Way]
+    photographs: list[str]
+    sheet: list[list[np.ndarray]]
+    """Rows of pictures, in the order of ``ways``."""
+    style: np.ndarray
+    loss_network: LossNetwork
+    iteration_seconds: float | None
+    """A baseline iteration's time, median."""
+    options: EvaluateOptions
+    skipped: list[str] = field(default_factory=list)
+    """Photographs that could not be read, and why."""
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile, each one of the values, so that inf may be among them."""
+    lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
+    return float(lower), float(median), float(upper)
+
+
+def write_scorecard(options: EvaluateOptions, losses: Scorecard | None, measured: QualityCard | None) -> Path:
     """scorecard.json, scorecard.md and contact-sheet.jpg in ``options.output``; returns the Markdown."""
-    folder = card.options.output
+    folder = options.output
     folder.mkdir(parents=True, exist_ok=True)
+    found = as_dict(losses) if losses is not None else {}
+    if measured is not None:
+        found["quality"] = quality.as_dict(measured)
     for name, text in (
-        ("scorecard.json", json.dumps(as_dict(card), indent=1)),
-        ("scorecard.md", as_markdown(card)),
+        ("scorecard.json", json.dumps(found, indent=1)),
+        ("scorecard.md", as_markdown(losses, measured)),
     ):
         with whole_file(folder / name) as unfinished:
             unfinished.write_text(text + "\n")
-    if card.sheet:
-        encode_picture(folder / "contact-sheet.jpg", contact_sheet(card), quality=90)
+    if losses is not None and losses.sheet:
+        encode_picture(folder / "contact-sheet.jpg", contact_sheet(losses), quality=90)
     return folder / "scorecard.md"
 
 
@@ -39,7 +87,7 @@ def as_dict(card: Scorecard) -> dict[str, Any]:
     """Plain values; iterations that the baseline did not reach are null."""
     options = card.options
     return {
-        "style": Path(options.style).name,
+        "style": Path(str(options.style)).name,
         "loss_network": card.loss_network.info.name,
         "loss_network_sha256": card.loss_network.weights_sha256,
         "weights": vars(options.loss.weights),
@@ -76,11 +124,19 @@ def _finite(value: float) -> int | None:
 
 def hardware() -> str:
     """What the times were measured on; the baseline runs on the GPU where there is one."""
+    import torch  # only where losses were judged
+
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores{gpu}"
 
 
-def as_markdown(card: Scorecard) -> str:
+def as_markdown(losses: Scorecard | None, measured: QualityCard | None) -> str:
+    """Everything that was measured, as tables."""
+    parts = [_losses(losses)] if losses is not None else ["# Scorecard"]
+    return "\n\n".join([*parts, quality.as_markdown(measured)] if measured is not None else parts)
+
+
+def _losses(card: Scorecard) -> str:
     """The table of all ways, and how many iterations each network equals."""
     options = card.options
     taps = [name for name in card.ways[UNCHANGED].terms[0] if name.startswith("style/")]
@@ -89,7 +145,7 @@ def as_markdown(card: Scorecard) -> str:
     heads = ["", *(name.removeprefix("style/") for name in names)]
     heads += ["equals iterations (quartiles)", "s per picture", "faster"] if timed else ["s per picture"]
     lines = [
-        f"# Scorecard: {Path(options.style).name}\n",
+        f"# Scorecard: {Path(str(options.style)).name}\n",
         f"{len(card.photographs)} held-out photographs, longer side {options.size} px, under the loss network"
         f" {card.loss_network.info.name}; means of dimensionless losses.\n",
         "| " + " | ".join(heads) + " |",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fast_nst.cli import main
-from fast_nst.evaluate import equals_iterations, quartiles
+from fast_nst.evaluate import equals_iterations
 from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.scorecard import quartiles
 
 
 @pytest.fixture(scope="module")

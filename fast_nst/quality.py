@@ -1,0 +1,214 @@
+"""Stability and artefacts of networks beside the unchanged picture; works where torch is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from fast_nst.artefacts import SIDE, Artefacts, artefacts
+from fast_nst.builtin.scenes import flat, glow, heap, lit
+from fast_nst.errors import UserError, one_line
+from fast_nst.evaluate_options import EvaluateOptions
+from fast_nst.flow import Transition, find_sequences
+from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
+from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.stability import SHIFTS, Stability, Stylize, stability, warped_error
+
+UNCHANGED = "photograph"
+SEEDS = (0, 2, 5, 7)  # of the built-in pictures
+
+
+@dataclass
+class Quality:
+    """What was measured of one way of stylizing."""
+
+    stability: Stability | None = None
+    artefacts: Artefacts | None = None
+
+
+@dataclass
+class QualityCard:
+    """All ways of stylizing beside each other, the unchanged picture first."""
+
+    ways: dict[str, Quality]
+    pictures: list[str]
+    """Names; empty = the built-in ones."""
+    skipped: list[str] = field(default_factory=list)
+    """What could not be read, and why."""
+
+
+def measure_quality(models: Sequence[str], options: EvaluateOptions) -> QualityCard:
+    """Measure ``models``, ONNX files or names, as ``options`` say.
+
+    Raises:
+        UserError: no such model or folder; nothing in it that can be read.
+    """
+    stylizers = {name: Stylizer(path, threads=options.threads) for name, path in named_models(models).items()}
+    pictures = builtin_pictures()
+    names: list[str] = []
+    skipped: list[str] = []
+    if options.content is not None:
+        pictures, names, skipped = _squares(options.content, options.count)
+    sequences, without = find_sequences(options.flow) if options.flow is not None else ({}, [])
+    card = QualityCard({}, names, skipped + without)
+    with tqdm(unit="picture", disable=None) as bar:
+        ways: dict[str, Stylize] = {UNCHANGED: np.copy, **stylizers}
+        for name, stylize in ways.items():
+
+            def counted(pixels: np.ndarray, stylize: Stylize = stylize) -> np.ndarray:
+                bar.update()
+                return stylize(pixels)
+
+            bar.set_description(name)
+            quality = Quality()
+            if options.stability:
+                quality.stability = stability(counted, pictures)
+                quality.stability.e_stab = _e_stab(counted, sequences, card.skipped)
+            if options.artefacts:
+                quality.artefacts = artefacts(counted, pictures)
+            card.ways[name] = quality
+    return card
+
+
+def summary(model: str | Path, flow: Path | None = None, threads: int | None = None) -> dict[str, Any]:
+    """Stability and artefacts of one network on the built-in pictures, as its card tells them.
+
+    The same figures as `fast-nst evaluate MODEL --stability --artefacts [--flow DIR]` writes.
+
+    Raises:
+        UserError: no such model, or no sequence in ``flow``.
+    """
+    options = EvaluateOptions(stability=True, artefacts=True, flow=flow, threads=threads)
+    ways: dict[str, Any] = as_dict(measure_quality([str(model)], options))["ways"]
+    return next(found for name, found in ways.items() if name != UNCHANGED)
+
+
+def named_models(models: Sequence[str]) -> dict[str, Path]:
+    """Model files by short names: the file's, or its folder's for a run's model.onnx.
+
+    Raises UserError where there is no such model.
+    """
+    paths = list(dict.fromkeys(resolve_model(name) for name in models))
+    names = [path.parent.name if path.stem == "model" else path.stem for path in paths]
+    return {
+        name if names.count(name) == 1 and name != UNCHANGED else str(path): path
+        for name, path in zip(names, paths, strict=True)
+    }
+
+
+def builtin_pictures() -> list[np.ndarray]:
+    """Four painted scenes, uint8 [384, 384, 3], the same everywhere; they need neither a file nor torch."""
+    return [_scene(np.random.default_rng(seed)) for seed in SEEDS]
+
+
+def _scene(rng: np.random.Generator) -> np.ndarray:
+    """Things with textures before a smooth backdrop: sharp edges, detail and quiet areas."""
+    canvas = glow(rng, SIDE)
+    pool = [*(flat(rng, SIDE, photo=0) for _ in range(3)), glow(rng, SIDE)]
+    image = lit(rng, heap(rng, canvas, pool, 24))
+    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+
+
+def _squares(folder: Path, count: int) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """The middle squares of a folder's first pictures, their names, and what could not be read."""
+    if not folder.is_dir():
+        raise UserError(f"--content {folder} is not a folder")
+    squares, names, skipped = [], [], []
+    for file in find_pictures(folder)[:count]:
+        try:
+            picture = Image.fromarray(decode_picture(file).pixels)
+        except UnreadablePicture as error:
+            skipped.append(one_line(error))
+            continue
+        squares.append(np.asarray(ImageOps.fit(picture, (SIDE, SIDE), Image.Resampling.LANCZOS)))
+        names.append(file.relative_to(folder).as_posix())
+    if not squares:
+        raise UserError(skipped[0] if skipped else f"{folder} holds no pictures")
+    return squares, names, skipped
+
+
+def _e_stab(stylize: Stylize, sequences: dict[str, list[Transition]], skipped: list[str]) -> dict[str, float]:
+    """By sequence; one that cannot be read is added to ``skipped``, once."""
+    found = {}
+    for name, transitions in list(sequences.items()):
+        try:
+            found[name] = warped_error(stylize, transitions)
+        except UserError as error:
+            skipped.append(one_line(error))
+            del sequences[name]
+    return found
+
+
+def as_dict(card: QualityCard) -> dict[str, Any]:
+    """Plain values, rounded to what means something."""
+    floor = card.ways[UNCHANGED].stability
+    found = {name: _plain(way, floor) for name, way in card.ways.items()}
+    return {"pictures": card.pictures or "built in", "ways": found}
+
+
+def _plain(way: Quality, floor: Stability | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if way.stability is not None and floor is not None:
+        still = way.stability
+        found["stability"] = {
+            **{f"shift_{by}px": round(error, 4) for by, error in still.shift.items()},
+            "noise": round(still.noise, 4),
+            "brightness": round(still.brightness, 4),
+        }
+        if still.e_stab:
+            found["stability"]["e_stab"] = {name: round(error, 4) for name, error in still.e_stab.items()}
+            found["stability"]["flicker"] = {
+                name: round(ratio, 2) for name, ratio in flicker(still, floor).items()
+            }
+    if way.artefacts is not None:
+        found["artefacts"] = {name: round(value, 2) for name, value in asdict(way.artefacts).items()}
+    return found
+
+
+def flicker(way: Stability, floor: Stability) -> dict[str, float]:
+    """By sequence: e_stab over that of the unstylized frames; 1 = as still as the video itself."""
+    return {name: error / max(floor.e_stab[name], 1e-6) for name, error in way.e_stab.items()}
+
+
+def as_markdown(card: QualityCard) -> str:
+    """A table for each measure that was taken."""
+    floor = card.ways[UNCHANGED].stability
+    what = f"{len(card.pictures)} pictures" if card.pictures else "the built-in pictures"
+    parts = []
+    if floor is not None:
+        sequences = list(floor.e_stab)
+        heads = [*(f"{by} px" for by in SHIFTS), "noise", "brightness"]
+        heads += [f"{kind} {name}" for name in sequences for kind in ("e_stab", "flicker")]
+        rows = {}
+        for name, way in card.ways.items():
+            if way.stability is None:
+                continue
+            ratios = flicker(way.stability, floor)
+            cells = [way.stability.shift[by] for by in SHIFTS]
+            rows[name] = [f"{value:.4f}" for value in (*cells, way.stability.noise, way.stability.brightness)]
+            for sequence in sequences:
+                rows[name] += [f"{way.stability.e_stab[sequence]:.4f}", f"{ratios[sequence]:.1f}x"]
+        parts.append(
+            f"## Stability\n\nRMSE / 255 on {what}; 0 = stands still."
+            f' "{UNCHANGED}" is the unstylized picture.\n\n{_table(heads, rows)}'
+        )
+    taken = {name: asdict(way.artefacts) for name, way in card.ways.items() if way.artefacts is not None}
+    if taken:
+        heads = [name.replace("_", " ") for name in taken[UNCHANGED]]
+        rows = {name: [f"{value:.2f}" for value in scores.values()] for name, scores in taken.items()}
+        parts.append(
+            f"## Artefacts\n\nOn flats and skies; the border ratio on {what}.\n\n{_table(heads, rows)}"
+        )
+    return "\n\n".join(parts)
+
+
+def _table(heads: Sequence[str], rows: dict[str, list[str]]) -> str:
+    lines = ["| " + " | ".join(["", *heads]) + " |", "|" + "---|" * (len(heads) + 1)]
+    return "\n".join(lines + ["| " + " | ".join([name, *cells]) + " |" for name, cells in rows.items()])
