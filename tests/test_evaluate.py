@@ -106,7 +106,7 @@ def test_a_folder_without_pictures_and_the_networks_alone(
     assert not (tmp_path / "card" / "contact-sheet.jpg").exists()
 
 
-def test_an_unreadable_photograph_is_skipped_and_named(
+def test_an_unreadable_photograph_is_skipped_and_named_once(
     tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -114,7 +114,10 @@ def test_an_unreadable_photograph_is_skipped_and_named(
     (tmp_path / "in" / "b.png").write_bytes((photographs / "0.png").read_bytes())
     arguments = ["--style", "strokes", "--loss.network", "vgg19-compact", "--content", str(tmp_path / "in")]
     arguments += ["--baseline", "0", "--size", "48", "--output", str(tmp_path / "card")]
-    assert main(["evaluate", "strokes", *arguments]) == 1
-    assert "a.png" in capsys.readouterr().err
-    assert json.loads((tmp_path / "card" / "scorecard.json").read_text())["photographs"] == ["b.png"]
+    assert main(["evaluate", "strokes", "--stability", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert err.count("a.png") == 1
+    found = json.loads((tmp_path / "card" / "scorecard.json").read_text())
+    assert found["photographs"] == found["quality"]["pictures"] == ["b.png"]
+    assert out.index("| total") < out.index("## Stability")
     assert main(["evaluate", "strokes", *arguments[:-1], str(tmp_path / "in" / "b.png")]) == 2

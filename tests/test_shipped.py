@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fast_nst.artefacts import artefacts
 from fast_nst.builtin import heldout_photographs
 from fast_nst.networks.transform import load_transform
+from fast_nst.quality import builtin_pictures
 from fast_nst.runtime.models import checkpoints_dir, list_models
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.stability import stability
 
 STYLES = list_models()
 
@@ -32,46 +36,28 @@ def test_every_style_says_where_it_comes_from(path: Path) -> None:
     assert json.loads(metadata["parity"])["worst_grey_levels"] <= 1
 
 
-def lattice_peak(picture: np.ndarray) -> float:
-    """Energy at the periods 2 and 4 of the network's strides, over that of the frequencies around them."""
-    grey = picture.astype(np.float32).mean(2)[64:192, 64:192]
-    window = np.hanning(128)
-    power = np.abs(np.fft.fft2((grey - grey.mean()) * window[:, None] * window)) ** 2
-    peaks = []
-    for period in (2, 4):
-        k = 128 // period
-        for row, column in ((k, 0), (0, k), (k, k)):
-            around = power[np.ix_(*(np.arange(x - 6, x + 7) % 128 for x in (row, column)))]
-            own = around[5:8, 5:8].max()
-            peaks.append(own / np.median(around))
-    return float(max(peaks))
+# About a fifth above what ships; docs/quality.md tells what each means.
+STABILITY = {"shift_1px": 0.07, "shift_2px": 0.09, "shift_4px": 0.008, "noise": 0.04, "brightness": 0.01}
+ARTEFACTS = {
+    "lattice": 1.2,
+    "lattice_share": 0.02,
+    "border_ratio": 3.7,
+    "frame": 25.0,
+    "blobs": 7.0,
+    "stripes": 3.0,
+    "weave": 9.5,
+}
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
-def test_no_checkerboard_on_a_quiet_picture(path: Path) -> None:
-    """Strokes are wanted; a peak exactly at the strides of the network is its own pattern.
-
-    Not on a flat color: reflection padding and instance norm keep a constant constant in any network.
-    """
-    stylizer = Stylizer(path)
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(60, 190, 256)[:, None, None] + rng.normal(0, 2, (256, 256, 3))
-    painted = stylizer(ramp.round().astype(np.uint8))
-    assert lattice_peak(painted) < 60
-    rows, columns = np.mgrid[:256, :256]
-    woven = painted + 12.0 * ((rows + columns) % 4 == 0)[..., None]
-    assert lattice_peak(woven) > 200  # a weave would be seen
-
-
-@pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
-def test_no_frame_around_the_picture(path: Path) -> None:
-    """The border's mean color differs from the inside's no more than a few grey levels."""
-    stylizer = Stylizer(path)
-    for _, pixels in heldout_photographs():
-        result = stylizer(pixels).astype(np.float32)
-        edge = np.concatenate([result[:3].reshape(-1, 3), result[-3:].reshape(-1, 3)])
-        near = np.concatenate([result[6:12].reshape(-1, 3), result[-12:-6].reshape(-1, 3)])
-        assert np.abs(edge.mean(0) - near.mean(0)).max() < 20
+def test_every_style_is_as_still_and_as_clean_as_promised(path: Path) -> None:
+    """On the first built-in picture alone: the tables in docs/quality.md are over four."""
+    model, picture = Stylizer(path), builtin_pictures()[0]
+    still, clean = stability(model, [picture]), asdict(artefacts(model, [picture]))
+    errors = {f"shift_{by}px": error for by, error in still.shift.items()}
+    errors |= {"noise": still.noise, "brightness": still.brightness}
+    assert {name: error for name, error in errors.items() if error > STABILITY[name]} == {}
+    assert {name: score for name, score in clean.items() if score > ARTEFACTS[name]} == {}
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
