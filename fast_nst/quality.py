@@ -50,6 +50,8 @@ def measure_quality(models: Sequence[str], options: EvaluateOptions) -> QualityC
     Raises:
         UserError: no such model or folder; nothing in it that can be read.
     """
+    if not models and options.style is None:
+        raise UserError("name a model to measure: fast-nst evaluate MODEL --stability")
     stylizers = {name: Stylizer(path, threads=options.threads) for name, path in named_models(models).items()}
     pictures = builtin_pictures()
     names: list[str] = []
@@ -135,14 +137,14 @@ def _squares(folder: Path, count: int) -> tuple[list[np.ndarray], list[str], lis
 
 
 def _e_stab(stylize: Stylize, sequences: dict[str, list[Transition]], skipped: list[str]) -> dict[str, float]:
-    """By sequence; one that cannot be read is added to ``skipped``, once."""
+    """By sequence; one that cannot be read, or is too large to stylize, is added to ``skipped``, once."""
     found = {}
-    for name, transitions in list(sequences.items()):
+    for name, transitions in sequences.items():
         try:
             found[name] = warped_error(stylize, transitions)
         except UserError as error:
-            skipped.append(one_line(error))
-            del sequences[name]
+            if (reason := one_line(error)) not in skipped:
+                skipped.append(reason)
     return found
 
 
@@ -194,7 +196,9 @@ def as_markdown(card: QualityCard) -> str:
             cells = [way.stability.shift[by] for by in SHIFTS]
             rows[name] = [f"{value:.4f}" for value in (*cells, way.stability.noise, way.stability.brightness)]
             for sequence in sequences:
-                rows[name] += [f"{way.stability.e_stab[sequence]:.4f}", f"{ratios[sequence]:.1f}x"]
+                measured = sequence in ratios
+                rows[name].append(f"{way.stability.e_stab[sequence]:.4f}" if measured else "")
+                rows[name].append(f"{ratios[sequence]:.1f}x" if measured else "")
         parts.append(
             f"## Stability\n\nRMSE / 255 on {what}; 0 = stands still."
             f' "{UNCHANGED}" is the unstylized picture.\n\n{_table(heads, rows)}'

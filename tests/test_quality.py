@@ -12,7 +12,8 @@ from PIL import Image
 from test_cli import blocked
 
 from fast_nst.cli import main
-from fast_nst.quality import builtin_pictures, named_models, summary
+from fast_nst.quality import Quality, QualityCard, as_markdown, builtin_pictures, named_models, summary
+from fast_nst.stability import Stability
 
 
 def test_without_torch_and_data_a_network_is_measured_beside_the_unchanged_picture(
@@ -79,14 +80,23 @@ def test_a_broken_sequence_is_skipped_once_and_the_other_measured(
     assert "e_stab bad" not in out
 
 
+def test_a_network_that_fails_on_a_sequence_leaves_its_cells_empty() -> None:
+    floor, way = (
+        Quality(Stability({1: 0, 2: 0, 4: 0}, 0, 0, e_stab)) for e_stab in ({"a": 0.1, "b": 0.2}, {"b": 0.6})
+    )
+    text = as_markdown(QualityCard({"photograph": floor, "large": way}, []))
+    assert text.endswith("|  |  | 0.6000 | 3.0x |")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "--stability or --artefacts"),
+        (["--stability"], "name a model"),
         (["--flow", "video"], "give both"),
-        (["--stability", "--flow", "nowhere"], "--flow nowhere is not a folder"),
-        (["--stability", "--content", "nowhere"], "--content nowhere is not a folder"),
-        (["--artefacts", "--content", "."], "holds no pictures"),
+        (["strokes", "--stability", "--flow", "nowhere"], "--flow nowhere is not a folder"),
+        (["strokes", "--stability", "--content", "nowhere"], "--content nowhere is not a folder"),
+        (["strokes", "--artefacts", "--content", "."], "holds no pictures"),
         (["--artefacts", "--style", "strokes"], "--content is missing"),
         (["no-such-model", "--artefacts"], "no-such-model"),
     ],
