@@ -166,6 +166,15 @@ def _optimize(arguments: list[str]) -> int:
     return OK
 
 
+def _pretrain(arguments: list[str]) -> int:
+    """train a network to start styles from, on many at once: --styles DIR --content DIR"""
+    from fast_nst.training.pretrain import PretrainConfig, pretrain
+
+    _, config = _parse("pretrain", PretrainConfig, arguments)
+    print(pretrain(config))
+    return OK
+
+
 def _distill(arguments: list[str]) -> int:
     """distill the compact loss network from a teacher"""
     from fast_nst.training.distill import DistillConfig, distill
@@ -262,6 +271,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
     "optimize": _optimize,
+    "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
     "models": _models,

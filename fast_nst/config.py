@@ -11,7 +11,7 @@ import yaml
 from fast_nst.data import BUILTIN, DataConfig, is_picture_source
 from fast_nst.errors import UserError
 from fast_nst.loss_config import PerceptualConfig
-from fast_nst.networks.transform import STRIDE, TransformConfig
+from fast_nst.networks.transform import TransformConfig
 
 
 @dataclass
@@ -23,6 +23,13 @@ class LossConfig(PerceptualConfig):
     jitter: int = 15
     """Largest random shift in pixels of what the loss network sees; 0 = none. Without it the network
     learns patterns that fit the loss network's pooling grid."""
+    stability: float = 0.0
+    """Weight of the stability loss: what is painted must move with small shifts and zooms of the content, and
+    stay under noise and other light. Needs no video. Higher = frames that stand still; 0 = none."""
+    teacher: str | None = None
+    """A trained network of the same style, a run or its weights, that is imitated as well (distillation)."""
+    imitation: float = 1.0
+    """Weight of the squared difference from what the teacher paints, over its variance."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,6 +37,9 @@ class LossConfig(PerceptualConfig):
             raise UserError("--loss.style-size must be at least 16")
         if self.jitter < 0:
             raise UserError("--loss.jitter must not be negative")
+        for name in ("stability", "imitation"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"--loss.{name} must be finite and not negative")
 
 
 @dataclass
@@ -98,7 +108,8 @@ class TrainConfig:
     resume: bool = False
     """Go on from the run folder's checkpoint; start anew where there is none yet."""
     init_from: str | None = None
-    """Start from a trained network instead of random weights: a run, a model.safetensors, or 'base'."""
+    """Start from a trained network instead of random weights: a run, a model.safetensors, 'base' (width 16)
+    or 'base-fast' (fast, width 32)."""
     steps: int = 2000
     """Optimizer steps."""
     seed: int = 0
@@ -124,8 +135,8 @@ class TrainConfig:
             raise UserError("--steps must be at least 1")
         if not 0 <= self.seed < 2**32:
             raise UserError("--seed must be from 0 to 4294967295")
-        if self.data.size % STRIDE:
-            raise UserError(f"--data.size must be a multiple of {STRIDE}")
+        if self.data.size % self.network.stride:
+            raise UserError(f"--data.size must be a multiple of {self.network.stride}")
         if self.loss.jitter >= self.data.size:
             raise UserError("--loss.jitter must be below --data.size")
 

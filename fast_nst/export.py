@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from fast_nst import __version__
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
-from fast_nst.networks.transform import MIN_SIDE, STRIDE, TransformNetwork, load_transform
+from fast_nst.networks.transform import TransformNetwork, load_transform
 from fast_nst.runtime.stylizer import Stylizer
 
 FORMAT_VERSION = "1"
@@ -35,7 +35,8 @@ TOLERANCE = 1  # grey levels
 PARITY_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
 PLAIN_OPS = frozenset(
     {
-        *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Expand", "Gather", "Identity"),
+        *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div", "Expand", "Gather"),
+        "Identity",
         *("InstanceNormalization", "Max", "Min", "Mod", "Mul", "Pad", "Relu", "Reshape", "Resize"),
         *("Round", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
     }
@@ -53,8 +54,9 @@ class PixelGraph(nn.Module):
         """uint8 [N, H, W, 3] to the same."""
         _, height, width, _ = image.shape
         x = image.permute(0, 3, 1, 2).float() / 255
-        bottom = torch.sym_max((height + STRIDE - 1) // STRIDE * STRIDE, MIN_SIDE) - height
-        right = torch.sym_max((width + STRIDE - 1) // STRIDE * STRIDE, MIN_SIDE) - width
+        stride, least = self.network.config.stride, self.network.config.min_side
+        bottom = torch.sym_max((height + stride - 1) // stride * stride, least) - height
+        right = torch.sym_max((width + stride - 1) // stride * stride, least) - width
         # Replicate, not reflect: a 1x1 picture has nothing to reflect.
         x = F.pad(x, (0, right, 0, bottom), mode="replicate")  # type: ignore[arg-type]  # SymInts
         y = self.network(x)[:, :, :height, :width]
@@ -106,9 +108,10 @@ def export_onnx(
         **metadata,
         "format_version": FORMAT_VERSION,
         "fast_nst_version": __version__,
-        "network": "johnson",
+        "network": network.config.kind,
         "width": str(network.config.width),
         "blocks": str(network.config.blocks),
+        "antialias": str(network.config.antialias or network.config.kind == "fast").lower(),
         "parity": parity.to_json(),
     }
     onnx.helper.set_model_props(model, about)

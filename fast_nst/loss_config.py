@@ -37,9 +37,14 @@ class PerceptualConfig:
     """Compare activations behind a softmax (SWAG, Wang et al. 2021). Default: for ResNets only."""
     pooling: Literal["max", "average"] = "max"
     """The loss network's pooling: max, or average as in Gatys et al."""
+    downscale: int = 1
+    """Factor by which what is painted, not the style, is reduced before the loss network sees it. 2: strokes
+    twice as large and no fine weave, as what the network cannot see is left to the total variation."""
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
+        if self.downscale < 1:
+            raise UserError("--loss.downscale must be at least 1")
         if self.style_taps is not None and not self.style_taps:
             raise UserError("--loss.style-taps must name at least one layer")
         for name, weight in asdict(self.weights).items():

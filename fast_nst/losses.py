@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from fast_nst.loss_config import LossWeights
 from fast_nst.networks.features import LossNetwork
-from fast_nst.networks.transform import STRIDE
 
+PERIOD = 4  # px, the stride of Johnson's network and of the fast ones' finer half
 LATTICE_CELLS = 5  # an area of 20 px: strokes average out, a weave does not
 PEAK = 1.0  # what the largest activation is smoothed to, as an exponent of e; 3 and more bring it back
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
@@ -75,11 +75,11 @@ def lattice(images: Tensor) -> Tensor:
     `LATTICE_CELLS` cells to either side; in a picture without lattice the 16 averages agree.
     """
     n, c, height, width = images.shape
-    h, w = height // STRIDE, width // STRIDE  # in cells
+    h, w = height // PERIOD, width // PERIOD  # in cells
     if min(h, w) == 0:
         return images.new_zeros(())  # too small for a lattice
-    whole = images[..., : h * STRIDE, : w * STRIDE].float()
-    phases = F.pixel_unshuffle(whole, STRIDE).reshape(n * c, STRIDE**2, h, w)
+    whole = images[..., : h * PERIOD, : w * PERIOD].float()
+    phases = F.pixel_unshuffle(whole, PERIOD).reshape(n * c, PERIOD**2, h, w)
     local = F.avg_pool2d(phases, min(LATTICE_CELLS, h, w), 1)
     return (local - local.mean(1, keepdim=True)).square().mean()
 
@@ -99,8 +99,11 @@ class PerceptualLoss(nn.Module):
         content_tap: str,
         weights: LossWeights,
         smoothing: bool = False,
+        downscale: int = 1,
     ) -> None:
         """``style``: the style picture [1, 3, H, W] in [0, 1], at the size whose strokes are wanted.
+
+        ``downscale``: other pictures are reduced by this factor before the loss network sees them.
 
         ``smoothing``: compare `smooth_activations`, at a temperature of 1 / `PEAK` of the style's largest
         activation at the tap, so that networks whose activations are large by nature are smoothed as much.
@@ -111,6 +114,7 @@ class PerceptualLoss(nn.Module):
         self.content_tap = content_tap
         self.weights = weights
         self.smoothing = smoothing
+        self.downscale = 1  # not the style
         with torch.no_grad():
             if smoothing:
                 for tap, raw in network(style, self.taps).items():
@@ -119,6 +123,7 @@ class PerceptualLoss(nn.Module):
             features = self.features(style, self.style_taps)
         for tap in self.style_taps:
             self.register_buffer(f"gram_{tap}", self.gram(features[tap]), persistent=False)
+        self.downscale = downscale
 
     @property
     def taps(self) -> set[str]:
@@ -127,6 +132,8 @@ class PerceptualLoss(nn.Module):
 
     def features(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
         """What is compared of pictures [N, 3, H, W] at ``taps``: features, smoothed where asked for."""
+        if self.downscale > 1:
+            images = F.avg_pool2d(images, min(self.downscale, *images.shape[-2:]))
         features = self.network(images, taps)
         if self.smoothing:
             return {

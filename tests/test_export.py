@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -44,6 +45,21 @@ def test_onnx_runtime_and_torch_agree_on_all_sizes(network: TransformNetwork, ex
     parity = measure_parity(PixelGraph(network), exported, [*shapes, (1, 1080, 1920)])
     assert parity.worst <= 1
     assert parity.share_equal > 0.99
+
+
+@pytest.mark.parametrize("kind", ["fast", "johnson"])
+def test_antialiased_and_fast_networks_agree_too(kind: Literal["fast", "johnson"], tmp_path: Path) -> None:
+    """Their low-pass, bilinear resize, stem and pixel shuffle are ops that the plain network has not."""
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(4, 1, kind, antialias=True))
+    with torch.no_grad():
+        for parameter in network.head.parameters():
+            parameter.mul_(8)
+    path = tmp_path / "style.onnx"
+    export_onnx(network, path, {})
+    shapes = [(2, h, w) for h in range(1, 24, 3) for w in (1, 9, 16, 31)]
+    assert measure_parity(PixelGraph(network), path, shapes).worst <= 1
+    assert Stylizer(path).metadata["network"] == kind
 
 
 def test_full_hd_agrees_in_a_batch_of_three(network: TransformNetwork, exported: Path) -> None:

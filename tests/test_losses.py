@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from fast_nst.losses import (
     PEAK,
@@ -177,3 +178,28 @@ def test_no_gradient_flows_into_the_content_and_the_terms_add_up() -> None:
     terms["total"].backward()
     assert content.grad is None
     assert stylized.grad is not None
+
+
+def test_a_weave_finer_than_the_downscale_is_not_style_but_total_variation() -> None:
+    """Networks under a loss at full resolution earn style with it; nobody likes to look at it."""
+    network = load_loss_network("vgg19-compact")
+    generator = torch.Generator().manual_seed(0)
+    style, content = (torch.rand(1, 3, 64, 64, generator=generator) for _ in range(2))
+    smooth = F.interpolate(torch.rand(1, 3, 8, 8, generator=generator), scale_factor=8.0, mode="bilinear")
+    rows, columns = torch.arange(64)[:, None] % 2, torch.arange(64) % 2
+    woven = smooth + 0.05 * (2 * (rows ^ columns) - 1)
+    changed = []
+    for downscale in (1, 2):
+        loss = PerceptualLoss(network, style, STYLE_TAPS, CONTENT_TAP, LossWeights(), downscale=downscale)
+        before, after = loss(smooth, content), loss(woven, content)
+        changed.append((after["style"] / before["style"] - 1).abs())
+        assert after["tv"] > before["tv"]
+    assert changed[1] < 0.01 * changed[0]
+
+
+def test_the_style_picture_is_not_downscaled() -> None:
+    network = load_loss_network("vgg19-compact")
+    style = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    doubled = F.interpolate(style, scale_factor=2.0)
+    loss = PerceptualLoss(network, style, STYLE_TAPS, CONTENT_TAP, LossWeights(), downscale=2)
+    assert loss(doubled, doubled)["style"] < 1e-6

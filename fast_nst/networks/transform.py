@@ -1,23 +1,22 @@
-"""The image transformation network of Johnson et al. 2016 with instance norm and resize convolutions."""
+"""Image transformation networks: that of Johnson et al. 2016, and a fast one for live use."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
+from fast_nst.networks.blocks import ConvBlock, Detour, ResidualBlock, Stem, SubPixelHead, UpsampleBlock, conv
 
 HEADER = "fast_nst"
-STRIDE = 4  # height and width of the input are multiples of it
-MIN_SIDE = 8  # the smallest side whose residual blocks still have a pixel to reflect
 
 
 @dataclass
@@ -28,79 +27,67 @@ class TransformConfig:
     """Channels of the first layer: 32 (1,679,235 parameters, the standard), 16 or 8."""
     blocks: int = 5
     """Residual blocks."""
+    kind: Literal["johnson", "fast"] = "johnson"
+    """johnson: that of Johnson et al. 2016; fast: at 1/4 and 1/8 of the resolution, for live use on CPUs."""
+    antialias: bool = False
+    """Low-pass before every stride, bilinear upsampling: frames of a video flicker less. Fast networks
+    always have it."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise UserError("--network.width must be at least 1")
+        if self.kind == "fast" and self.width % 2:
+            raise UserError("--network.width of a fast network must be even")
         if self.blocks < 0:
             raise UserError("--network.blocks must not be negative")
 
+    @property
+    def stride(self) -> int:
+        """Height and width of the network's input are multiples of it."""
+        return 8 if self.kind == "fast" else 4
 
-def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Reflection padding: zeros would show as a frame around the picture."""
-    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, padding_mode="reflect")
-
-
-def _norm(channels: int) -> nn.InstanceNorm2d:
-    """Affine instance norm without running statistics (Ulyanov et al. 2016)."""
-    return nn.InstanceNorm2d(channels, affine=True)
-
-
-class ConvBlock(nn.Sequential):
-    """Convolution, instance norm, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(_conv(in_channels, out_channels, kernel, stride), _norm(out_channels), nn.ReLU())
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvBlock(channels, channels, 3)
-        self.second = nn.Sequential(_conv(channels, channels, 3), _norm(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to the same shape."""
-        return x + self.second(self.first(x))
-
-
-class UpsampleBlock(nn.Module):
-    """Nearest x2, then a convolution: no checkerboard (Odena et al. 2016)."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.block = ConvBlock(in_channels, out_channels, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] to [N, C', 2H, 2W]."""
-        return self.block(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    @property
+    def min_side(self) -> int:
+        """The smallest side whose lowest resolution still has a pixel to reflect."""
+        return 2 * self.stride
 
 
 class TransformNetwork(nn.Module):
     """Pictures [N, 3, H, W] in [0, 1] to stylized pictures of the same shape and range.
 
-    H and W are multiples of 4 and at least 8; `fast_nst.export` pads any other size in the graph.
+    H and W are multiples of `TransformConfig.stride` and at least `TransformConfig.min_side`;
+    `fast_nst.export` pads any other size in the graph.
     """
 
     def __init__(self, config: TransformConfig) -> None:
         super().__init__()
         self.config = config
-        w = config.width
-        self.down = nn.Sequential(
-            ConvBlock(3, w, 9),
-            ConvBlock(w, 2 * w, 3, stride=2),
-            ConvBlock(2 * w, 4 * w, 3, stride=2),
-        )
-        self.residual = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
-        self.up = nn.Sequential(UpsampleBlock(4 * w, 2 * w), UpsampleBlock(2 * w, w))
-        self.head = _conv(w, 3, 9)
+        self.down, self.residual, self.up, self.head = (_fast if config.kind == "fast" else _johnson)(config)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, 3, H, W] in [0, 1] to the same."""
         x = self.up(self.residual(self.down(x - 0.5)))
         return torch.sigmoid(self.head(x))
+
+
+def _johnson(config: TransformConfig) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """Johnson et al. 2016 with instance norm and resize convolutions, its residual blocks at 1/4."""
+    w, antialias = config.width, config.antialias
+    down = nn.Sequential(
+        ConvBlock(3, w, 9),
+        ConvBlock(w, 2 * w, 3, 2, antialias),
+        ConvBlock(2 * w, 4 * w, 3, 2, antialias),
+    )
+    residual = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
+    up = nn.Sequential(UpsampleBlock(4 * w, 2 * w, antialias), UpsampleBlock(2 * w, w, antialias))
+    return down, residual, up, conv(w, 3, 9)
+
+
+def _fast(config: TransformConfig) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    """The residual blocks at 1/8, beside a skip at 1/4; nothing but the head's shuffle at full resolution."""
+    w = config.width
+    up = UpsampleBlock(w, w // 2, antialias=True)
+    return Stem(w), Detour(w, config.blocks), up, SubPixelHead(w // 2)
 
 
 def save_transform(network: TransformNetwork, path: Path, about: dict[str, str]) -> None:

@@ -48,6 +48,12 @@ def perceptual_loss(
     network.to(device).to(memory_format=layout)
     *style_taps, content_tap = _taps(config)
     loss = PerceptualLoss(
-        network, style.to(device), style_taps, content_tap, config.weights, bool(config.smoothing)
+        network,
+        style.to(device),
+        style_taps,
+        content_tap,
+        config.weights,
+        bool(config.smoothing),
+        config.downscale,
     )
     return loss.to(device)

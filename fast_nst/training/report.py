@@ -17,6 +17,7 @@ from fast_nst.errors import one_line
 from fast_nst.export import style_metadata
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork
+from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture
 from fast_nst.training.run import TrainState, write_text
 
@@ -85,6 +86,13 @@ def without_folders(value: Any) -> Any:
     return value
 
 
+def describe(network: TransformConfig) -> str:
+    """The network in a few words."""
+    kind = "fast" if network.kind == "fast" else "Johnson et al. 2016"
+    text = f"{kind}, width {network.width}, {network.blocks} blocks"
+    return text + (", antialiased" if network.antialias else "")
+
+
 def write_card(
     config: TrainConfig,
     state: TrainState,
@@ -96,7 +104,7 @@ def write_card(
     rate = images / state.seconds if state.seconds else 0.0
     shown = json.loads(about["config"])  # without the folders of this machine
     rows = {
-        "network": f"Johnson et al. 2016, width {config.network.width}, {config.network.blocks} blocks",
+        "network": describe(config.network),
         "loss network": f"{shown['loss']['network']} (weights sha256 {about['loss_network_sha256'][:16]})",
         "style picture": f"{shown['style']} (sha256 {about['style_sha256'][:16]})",
         "content": shown["content"],

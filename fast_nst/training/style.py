@@ -24,13 +24,14 @@ from fast_nst.crops import jitter, load_image, to_float
 from fast_nst.data import open_content
 from fast_nst.errors import Interrupted, UserError
 from fast_nst.export import export_run, weights_file
-from fast_nst.losses import PerceptualLoss, floats
+from fast_nst.losses import PerceptualLoss, content_loss, floats
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard, StopRequest
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
+from fast_nst.training.perturb import stability_loss
 from fast_nst.training.run import (
     TrainState,
     agreed_stop,
@@ -48,6 +49,7 @@ from fast_nst.training.run import (
 from fast_nst.training.schedule import learning_rate, make_optimizer
 
 logger = logging.getLogger("fast_nst")
+SHIPPED_BASES = ("base", "base-fast")
 
 
 def train(config: TrainConfig) -> Path:
@@ -74,6 +76,9 @@ def train(config: TrainConfig) -> Path:
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     loss = perceptual_loss(config.loss, loss_network, style, device, layout)
+    teacher = find_teacher(config.loss.teacher)
+    if teacher is not None:
+        teacher.requires_grad_(False).to(device).to(memory_format=layout)
     network.to(device).to(memory_format=layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
@@ -133,11 +138,19 @@ def train(config: TrainConfig) -> Path:
                 images = to_float(images).contiguous(memory_format=layout)
                 with nullcontext() if last else accelerator.no_sync(model):
                     with accelerator.autocast():
+                        painted = model(images)
                         shift = (config.seed, 6, state.step, part)
-                        stylized, seen = (
-                            jitter(x, config.loss.jitter, shift) for x in (model(images), images)
-                        )
+                        stylized, seen = (jitter(x, config.loss.jitter, shift) for x in (painted, images))
                         terms = loss(stylized, seen)
+                        if config.loss.stability:
+                            change = (config.seed, 8, state.step, part)
+                            terms["stability"] = stability_loss(model, images, painted, change)
+                            terms["total"] = terms["total"] + config.loss.stability * terms["stability"]
+                        if teacher is not None:
+                            with torch.no_grad():
+                                example = teacher(images)
+                            terms["imitation"] = content_loss(painted, example)
+                            terms["total"] = terms["total"] + config.loss.imitation * terms["imitation"]
                     accelerator.backward(terms["total"] / config.optimizer.accumulate)
                 losses_finite &= torch.isfinite(terms["total"].detach())
             clip = config.optimizer.clip or math.inf
@@ -190,18 +203,29 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
     if config.init_from is None:
         return TransformNetwork(config.network)
     path = Path(config.init_from)
-    if config.init_from == "base":
-        path = checkpoints_dir() / "base.safetensors"
+    if config.init_from in SHIPPED_BASES:
+        path = checkpoints_dir() / f"{config.init_from}.safetensors"
     elif path.is_dir():
         path = weights_file(path)
     network, _ = load_transform(path)
-    if network.config != config.network:
-        width, blocks = network.config.width, network.config.blocks
+    if replace(network.config, antialias=config.network.antialias) != config.network:
+        theirs = network.config
         raise UserError(
-            f"--init-from {config.init_from} has another architecture:"
-            f" add --network.width {width} --network.blocks {blocks}"
+            f"--init-from {config.init_from} has another architecture: add --network.kind {theirs.kind}"
+            f" --network.width {theirs.width} --network.blocks {theirs.blocks}"
         )
-    return network
+    adapted = TransformNetwork(config.network)  # antialiasing adds no weights
+    adapted.load_state_dict(network.state_dict())
+    return adapted
+
+
+def find_teacher(source: str | None) -> TransformNetwork | None:
+    """The network that `LossConfig.teacher` names, any architecture.
+
+    Raises:
+        UserError: there is none.
+    """
+    return None if source is None else load_transform(weights_file(Path(source)))[0]
 
 
 def write_validation(

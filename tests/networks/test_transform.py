@@ -12,28 +12,37 @@ from hypothesis import strategies as st
 from fast_nst.errors import UserError
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
 
+CONFIGS = {
+    "johnson": TransformConfig(4, 1),
+    "antialiased": TransformConfig(4, 1, antialias=True),
+    "fast": TransformConfig(4, 1, "fast"),
+}
 
-def make(width: int = 4, blocks: int = 1, seed: int = 0) -> TransformNetwork:
+
+def make(config: TransformConfig = CONFIGS["johnson"], seed: int = 0) -> TransformNetwork:
     torch.manual_seed(seed)
-    return TransformNetwork(TransformConfig(width, blocks))
+    return TransformNetwork(config)
 
 
 def test_width_32_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in TransformNetwork(TransformConfig(32)).parameters()) == 1_679_235
 
 
-@given(n=st.integers(1, 3), h=st.integers(2, 12), w=st.integers(2, 12))
-@settings(max_examples=20, deadline=None)
-def test_shape_stays_and_values_are_pictures(n: int, h: int, w: int) -> None:
-    out = make()(torch.rand(n, 3, 4 * h, 4 * w))
-    assert out.shape == (n, 3, 4 * h, 4 * w)
+@given(kind=st.sampled_from(list(CONFIGS)), n=st.integers(1, 3), h=st.integers(2, 12), w=st.integers(2, 12))
+@settings(max_examples=30, deadline=None)
+def test_shape_stays_and_values_are_pictures(kind: str, n: int, h: int, w: int) -> None:
+    stride = CONFIGS[kind].stride
+    images = torch.rand(n, 3, stride * h, stride * w)
+    out = make(CONFIGS[kind])(images)
+    assert out.shape == images.shape
     assert out.min() >= 0
     assert out.max() <= 1
 
 
-def test_pictures_of_a_batch_do_not_influence_each_other() -> None:
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_pictures_of_a_batch_do_not_influence_each_other(kind: str) -> None:
     """Batch norm, or running statistics, would."""
-    network = make()
+    network = make(CONFIGS[kind])
     images = torch.rand(3, 3, 32, 32)
     together = network(images)
     assert torch.allclose(network(images[1:2]), together[1:2], atol=1e-5)
@@ -41,13 +50,40 @@ def test_pictures_of_a_batch_do_not_influence_each_other() -> None:
     assert torch.allclose(network(images), together, atol=1e-6)
 
 
-def test_a_saved_network_comes_back_the_same(tmp_path: Path) -> None:
-    network = make()
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_saved_network_comes_back_the_same(kind: str, tmp_path: Path) -> None:
+    network = make(CONFIGS[kind])
     save_transform(network, tmp_path / "n.safetensors", {"style": "x"})
     again, header = load_transform(tmp_path / "n.safetensors")
     assert header["style"] == "x"
     images = torch.rand(1, 3, 16, 16)
     assert torch.equal(network(images), again(images))
+
+
+def test_antialiasing_makes_a_shift_by_one_pixel_matter_less() -> None:
+    """The stride of 4 sees a picture at one of four positions; a low-pass in front of it sees them alike."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 3, 100, 100, generator=generator)
+    errors = {}
+    for kind in ("johnson", "antialiased"):
+        network = make(CONFIGS[kind])
+        first, second = network(images[..., :96, :96]), network(images[..., 1:97, 1:97])
+        difference = first[..., 17:80, 17:80] - second[..., 16:79, 16:79]
+        errors[kind] = (difference.std() / first.std()).item()
+    assert errors["antialiased"] < 0.6 * errors["johnson"]
+
+
+def test_antialiasing_adds_no_weights() -> None:
+    plain, smooth = make(), make(CONFIGS["antialiased"], seed=1)
+    smooth.load_state_dict(plain.state_dict())
+
+
+def test_a_fast_network_starts_without_a_checkerboard() -> None:
+    """A pixel shuffle of random channels gives each of its four positions a color of its own."""
+    network = make(CONFIGS["fast"])
+    out = network(torch.rand(1, 3, 64, 64))
+    cells = torch.nn.functional.pixel_unshuffle(out, 2).reshape(3, 4, 32, 32)
+    assert torch.allclose(cells, cells[:, :1].expand_as(cells), atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 100])

@@ -269,3 +269,20 @@ def test_a_full_gpu_is_said_in_words(
     monkeypatch.setattr(torch.nn.Conv2d, "forward", full)
     assert train(quick, tmp_path / "run", "--steps", "1") == 2
     assert "lower --data.batch" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_teacher_is_imitated_and_frames_stand_still_where_asked_for(
+    quick: list[str], tmp_path: Path
+) -> None:
+    teacher = tmp_path / "teacher"
+    assert train(quick, teacher, "--steps", "4") == 0
+    more = ["--network.kind", "fast", "--loss.teacher", str(teacher), "--loss.stability", "1"]
+    folder = tmp_path / "student"
+    assert train(quick, folder, "--steps", "6", *more, "--loss.imitation", "20", "--optimizer.ema", "0") == 0
+    found = events(folder)
+    for name in ("stability", "imitation"):
+        values = [event.value for event in found.Scalars(f"train/{name}")]
+        assert len(values) == 3
+        assert min(values) > 0
+    assert values[-1] < 0.9 * values[0]
+    assert train(quick, tmp_path / "none", "--loss.teacher", str(tmp_path / "nowhere")) == 2

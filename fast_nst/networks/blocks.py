@@ -1,0 +1,130 @@
+"""What transformation networks are made of. All pad by reflection: zeros would show as a frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LowPass(nn.Module):
+    """Binomial blur [1, 3, 3, 1] of [N, C, H, W] before a stride of 2 (Zhang 2019, "Making convolutional
+    networks shift-invariant again"). Its even length centers the samples between pixels, where bilinear
+    upsampling takes them to be.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4).clone()
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape; H and W are at least 3."""
+        padded = F.pad(x, (1, 2, 1, 2), mode="reflect")
+        return F.conv2d(padded, self.get_buffer("kernel").to(x.dtype), groups=x.shape[1])
+
+
+class LowPassConv2d(nn.Conv2d):
+    """A strided convolution of the blurred input: as blurring its output at full resolution, but cheaper.
+
+    The weights are named as those of a plain convolution, so that one can start from the other.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, padding_mode="reflect")
+        self.low_pass = LowPass(in_channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C', H/2, W/2]."""
+        return super().forward(self.low_pass(input))
+
+
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, antialias: bool = False
+) -> nn.Conv2d:
+    """A convolution padded by reflection, behind a low-pass where it is strided and ``antialias`` is set."""
+    if antialias and stride > 1:
+        return LowPassConv2d(in_channels, out_channels, kernel, stride)
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, padding_mode="reflect")
+
+
+def norm(channels: int) -> nn.InstanceNorm2d:
+    """Affine instance norm without running statistics (Ulyanov et al. 2016)."""
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, instance norm, ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, antialias: bool = False
+    ) -> None:
+        convolution = conv(in_channels, out_channels, kernel, stride, antialias)
+        super().__init__(convolution, norm(out_channels), nn.ReLU())
+
+
+class Stem(nn.Sequential):
+    """An 8x8 convolution with stride 4, instance norm, ReLU: [N, 3, H, W] to [N, C, H/4, W/4].
+
+    The same as space-to-depth and a 2x2 convolution, without the copy; long enough to learn a low-pass.
+    """
+
+    def __init__(self, channels: int) -> None:
+        convolution = nn.Conv2d(3, channels, 8, 4, 2, padding_mode="reflect")
+        super().__init__(convolution, norm(channels), nn.ReLU())
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvBlock(channels, channels, 3)
+        self.second = nn.Sequential(conv(channels, channels, 3), norm(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape."""
+        return x + self.second(self.first(x))
+
+
+class UpsampleBlock(nn.Module):
+    """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016)."""
+
+    def __init__(self, in_channels: int, out_channels: int, antialias: bool = False) -> None:
+        super().__init__()
+        self.block = ConvBlock(in_channels, out_channels, 3)
+        self.mode = "bilinear" if antialias else "nearest"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C', 2H, 2W]."""
+        return self.block(F.interpolate(x, scale_factor=2.0, mode=self.mode))
+
+
+class Detour(nn.Module):
+    """A stage at half the resolution beside a skip that keeps the detail."""
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.down = ConvBlock(channels, 2 * channels, 3, stride=2, antialias=True)
+        self.residual = nn.Sequential(*[ResidualBlock(2 * channels) for _ in range(blocks)])
+        self.up = UpsampleBlock(2 * channels, channels, antialias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same shape; H and W are even."""
+        return x + self.up(self.residual(self.down(x)))
+
+
+class SubPixelHead(nn.Sequential):
+    """A 3x3 convolution to 12 channels and a pixel shuffle (Shi et al. 2016): [N, C, H, W] to [N, 3, 2H, 2W].
+
+    The four pixels of a cell start out equal (ICNR, Aitken et al. 2017): no checkerboard to unlearn.
+    """
+
+    def __init__(self, channels: int) -> None:
+        convolution = conv(channels, 12, 3)
+        with torch.no_grad():
+            convolution.weight.copy_(convolution.weight[::4].repeat_interleave(4, 0))
+            assert convolution.bias is not None
+            convolution.bias.copy_(convolution.bias[::4].repeat_interleave(4, 0))
+        super().__init__(convolution, nn.PixelShuffle(2))

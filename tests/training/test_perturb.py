@@ -1,0 +1,55 @@
+"""The stability loss: none for a network that moves with the scene, some for one that does not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fast_nst.networks.transform import TransformConfig, TransformNetwork
+from fast_nst.training.perturb import MARGIN, MOST_SHIFT, perturbation, stability_loss
+
+
+def pictures() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.nn.functional.interpolate(
+        torch.rand(2, 3, 12, 12, generator=generator), 96, mode="bicubic"
+    ).clamp(0, 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_painting_that_moves_with_the_scene_costs_nothing(seed: int) -> None:
+    """The painting is the negative, found from the picture before the light changed."""
+    images = pictures()
+    move, _ = perturbation((seed,))
+    assert stability_loss(lambda _: 1 - move(images), images, 1 - images, (seed,)) < 1e-9
+
+
+def test_a_pattern_that_stays_while_the_scene_moves_is_punished() -> None:
+    images = pictures()
+    columns = ((torch.arange(96) // 2) % 2).float() * 0.5
+
+    def curtain(x: Tensor) -> Tensor:
+        return x * 0.5 + columns
+
+    losses = [float(stability_loss(curtain, images, curtain(images), (seed,))) for seed in range(6)]
+    assert max(losses) > 0.5
+
+
+def test_motions_stay_below_the_most_and_repeat_by_seed() -> None:
+    images = pictures()
+    for seed in range(20):
+        first, again = perturbation((seed, 1)), perturbation((seed, 1))
+        assert torch.equal(first[0](images), again[0](images))
+        assert torch.equal(first[1](images), again[1](images))
+        assert first[1](images).min() >= 0
+        assert first[1](images).max() <= 1
+    assert MOST_SHIFT < MARGIN
+
+
+def test_the_gradient_reaches_the_network() -> None:
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(4, 1, "fast"))
+    images = pictures()
+    stability_loss(network, images, network(images), (1,)).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
