@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime import demo as demo_package
 from fast_nst.runtime.color import blend, preserve_color
+from fast_nst.runtime.demo.clips import Clip, Clips
 from fast_nst.runtime.demo.gallery import open_gallery
 from fast_nst.runtime.stylizer import Stylizer
 
@@ -173,6 +175,27 @@ def picture(path: Path, height: int = 60, width: int = 90, **options: Any) -> Pa
     return path
 
 
+def video_file(path: Path, frames: int) -> Path:
+    """A video whose frames show their numbers."""
+    av = pytest.importorskip("av")
+    with av.open(path, "w") as container:
+        stream = container.add_stream("h264", 25, width=CAMERA[0], height=CAMERA[1], pix_fmt="yuv420p")
+        for index in range(frames):
+            bits = [255 * ((index >> bit) & 1) for bit in range(BITS)]
+            row = np.repeat(np.array(bits, np.uint8), CAMERA[0] // BITS)
+            frame = np.broadcast_to(row[None, :, None], (*CAMERA[::-1], 3))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))))
+        container.mux(stream.encode())
+    return path
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    import av
+
+    with av.open(path) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
 def choose(page: Any, path: Path) -> None:
     """Give the page a picture and wait until it is painted."""
     page.set_input_files("#picture-file", path)
@@ -257,7 +280,9 @@ def test_the_webcam_is_stylized_live_snapped_and_recorded(page: Any) -> None:
         seen.add(number(stylized))
         page.wait_for_timeout(100)
     assert len(seen) > 2
-    page.wait_for_function("() => /^[1-9][\\d.]* fps/.test(document.getElementById('stats').textContent)")
+    page.wait_for_function(
+        "() => /^[1-9][\\d.]* of [1-9]/.test(document.getElementById('stats').textContent)"
+    )
     snapshot = decode_picture(download(page, "#snapshot")).pixels
     assert snapshot.shape == (*CAMERA[::-1], 3)
 
@@ -273,6 +298,23 @@ def test_the_webcam_is_stylized_live_snapped_and_recorded(page: Any) -> None:
     page.wait_for_timeout(300)
     before, after = pixels_of(page, "before", "after")
     assert np.abs(255 - before - after).mean() < 6
+
+
+def test_a_video_file_is_rendered_whole_and_downloaded(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("fast_nst.runtime.video")
+    clip = video_file(tmp_path / "my clip.mkv", frames=20)
+    page.get_by_role("tab", name="Video").click()
+    page.set_input_files("#video-file", clip)
+    page.get_by_role("button", name="Render the whole clip").click()
+    page.get_by_role("link", name="Download the clip").wait_for()
+    rendered = download(page, "#render-file")
+    assert rendered.name == "my clip-negative.mp4"
+    assert [number(255 - frame) for frame in frames_of(rendered)] == list(range(20))
+    (tmp_path / "broken.mp4").write_bytes(b"not a video" * 100)
+    page.set_input_files("#video-file", tmp_path / "broken.mp4")
+    page.get_by_role("alert").get_by_text("This browser cannot play broken.mp4.").wait_for()
+    page.get_by_role("button", name="Render the whole clip").click()
+    page.get_by_role("alert").get_by_text("The clip could not be rendered:").wait_for()
 
 
 def test_frames_are_dropped_and_never_queued_when_the_machine_is_slow(browser: Any, address: str) -> None:
@@ -509,3 +551,26 @@ def test_without_the_extra_it_says_what_to_install(package: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == f"fast-nst: demo needs {package}: pip install 'fast-nst[demo]'\n"
+
+
+def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
+    tmp_path: Path, slow_model: Path
+) -> None:
+    pytest.importorskip("fast_nst.runtime.video")
+    video_file(tmp_path / "source.mp4", frames=100)
+    gallery = open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1))
+    clips = Clips(tmp_path, gallery)
+    started = []
+    for name in ("one.mp4", "two.mp4"):
+        source = Path(shutil.copy(tmp_path / "source.mp4", tmp_path / name))
+        started.append(Clip(source, tmp_path / f"out-{name}", "slow", 1.0, False))
+        clips.start(started[-1])
+    while not started[0].frames:
+        time.sleep(0.02)
+    for clip in started:
+        clip.cancel.set()
+    clips.close()
+    assert [clip.state for clip in started] == ["cancelled", "cancelled"]
+    assert started[0].total == 100
+    assert 0 < started[0].frames < 100
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["source.mp4"]

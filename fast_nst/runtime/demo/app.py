@@ -52,6 +52,7 @@ def create_app(gallery: Gallery, options: DemoOptions) -> FastAPI:
     app.state.options = options
     app.state.memory = Memory()
     # One large picture at a time, and the camera beside it: more would only share the same cores.
+    app.state.opening = CapacityLimiter(1)
     app.state.pictures = CapacityLimiter(1)
     app.state.frames = CapacityLimiter(1)
     app.add_middleware(Guard, names=names_of(options.host))
@@ -107,7 +108,9 @@ async def open_(request: Request) -> Response:
     """A picture file -> JPEG for the page, upright and reduced to the limit."""
     state = request.app.state
     data = await _body(request, MAX_PICTURE_BYTES)
-    opened = await to_thread.run_sync(open_picture, data, state.options.max_pixels, state.memory)
+    opened = await to_thread.run_sync(
+        open_picture, data, state.options.max_pixels, state.memory, limiter=state.opening
+    )
     height, width = opened.picture.pixels.shape[:2]
     headers = {
         "X-Size": f"{width}x{height}",

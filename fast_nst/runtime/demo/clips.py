@@ -21,10 +21,6 @@ MAX_CLIP_BYTES = 4 * 2**30
 _KEPT = 3  # finished clips, with their files
 
 
-class _Cancelled(Exception):
-    """The page no longer wants the clip."""
-
-
 @dataclass
 class Clip:
     """One rendering."""
@@ -42,13 +38,17 @@ class Clip:
     total: int | None = None
     """Frames in the clip, where its file tells."""
     seconds: float = 0.0
-    """Since the first frame was asked for."""
+    """Since it began."""
     error: str = ""
+    """Why it failed."""
+    problem: str = ""
+    """What was wrong with the source, though it is done."""
     cancel: Event = field(default_factory=Event)
 
     def status(self) -> dict[str, Any]:
         """What the page is told."""
-        return {name: getattr(self, name) for name in ("id", "state", "frames", "total", "seconds", "error")}
+        names = ("id", "state", "frames", "total", "seconds", "error", "problem")
+        return {name: getattr(self, name) for name in names}
 
 
 def can_render() -> bool:
@@ -56,14 +56,18 @@ def can_render() -> bool:
     return find_spec("fast_nst.runtime.video") is not None and find_spec("av") is not None
 
 
-def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | None], None]) -> None:
-    """Stylize the file `clip.source` into `clip.target`.
+def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | None], None]) -> str:
+    """Stylize the file `clip.source` into `clip.target` until `clip.cancel` is set.
 
-    `progress` gets the frames done and their number, None where the file does not tell; what it
-    raises ends the rendering. Raises UserError for a file that is no video.
+    `progress` gets the frames done and their number, None where the file does not tell. Returns what
+    was wrong with a source that was read in part, or "". Raises UserError for a file that is no video.
     """
     video = import_module("fast_nst.runtime.video")
-    video.stylize_video(clip.source, clip.target, stylizer, progress=progress)
+    options = video.VideoOptions(strength=clip.strength, preserve_color=clip.keep_color)
+    report = video.stylize_video(
+        stylizer, clip.source, clip.target, options, stop=clip.cancel.is_set, progress=progress
+    )
+    return report.problem or ""
 
 
 class Clips:
@@ -94,19 +98,15 @@ class Clips:
         started = time.monotonic()
 
         def progress(done: int, total: int | None) -> None:
-            if clip.cancel.is_set():
-                raise _Cancelled
             clip.frames, clip.total, clip.seconds = done, total, time.monotonic() - started
 
         try:
-            progress(0, None)
-            clip.state = "rendering"
-            render_clip(clip, self._gallery.stylizer(clip.style), progress)
-            clip.state = "done"
-        except _Cancelled:
-            clip.state = "cancelled"
+            if not clip.cancel.is_set():
+                clip.state = "rendering"
+                clip.problem = render_clip(clip, self._gallery.stylizer(clip.style), progress)
+            clip.state = "cancelled" if clip.cancel.is_set() else "done"
         except Exception as error:  # the page shows it; nobody else looks at a pool's results
-            clip.error = one_line(error)
+            clip.error = one_line(error).replace(str(clip.source), "the file")
             clip.state = "failed"
         finally:
             clip.source.unlink(missing_ok=True)

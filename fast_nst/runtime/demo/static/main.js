@@ -102,9 +102,10 @@ function wireSettings() {
 function wireFiles() {
   const offer = (file) => {
     if (!file) return;
-    const fitting = ["picture", "video"].find((name) => modes[name].accepts(file));
-    choose(fitting);
-    modes[fitting].open(file);
+    const isVideo = file.type.startsWith("video/") || /\.(mkv|avi|mov|m4v|mts|ts|wmv|flv)$/i.test(file.name);
+    const mode = isVideo ? "video" : "picture";
+    choose(mode);
+    modes[mode].open(file);
   };
   const area = document.documentElement;
   area.addEventListener("dragover", (event) => {

@@ -99,6 +99,5 @@ export function pictureMode(page) {
     },
     leave() {},
     settingsChanged: paint,
-    accepts: (chosen) => !chosen.type.startsWith("video/"),
   };
 }

@@ -60,6 +60,7 @@ export function renderBox(page) {
     }
     bar.value = 1;
     say(`Done: ${clip.frames} frames in ${asTime(clip.seconds)}.`);
+    if (clip.problem) stage.complain(`The clip is rendered as far as it could be read: ${clip.problem}`);
     link.href = api.clipAddress(clip.id, name);
     link.download = name;
     link.hidden = false;

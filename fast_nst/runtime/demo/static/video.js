@@ -34,7 +34,7 @@ export function videoMode(page) {
       onFrame: stage.show,
       onStats: ({ fps, source, latency }) =>
         stage.setStats(
-          player.paused ? undefined : `${fps.toFixed(1)} fps of ${Math.round(source)} · ${Math.round(latency)} ms`,
+          player.paused ? undefined : `${fps.toFixed(1)} of ${Math.round(source)} fps · ${Math.round(latency)} ms`,
         ),
       onProblem: stage.complain,
     });
@@ -105,6 +105,5 @@ export function videoMode(page) {
       stage.setStats();
     },
     settingsChanged: () => live?.wake(),
-    accepts: (chosen) => chosen.type.startsWith("video/") || !chosen.type,
   };
 }

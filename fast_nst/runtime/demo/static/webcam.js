@@ -43,7 +43,7 @@ export function webcamMode(page) {
       settings: () => ({ ...page.settings(), mirror: element("mirror").checked }),
       onFrame: stage.show,
       onStats: ({ fps, source, latency }) =>
-        stage.setStats(`${fps.toFixed(1)} fps of ${Math.round(source)} · ${Math.round(latency)} ms`),
+        stage.setStats(`${fps.toFixed(1)} of ${Math.round(source)} fps · ${Math.round(latency)} ms`),
       onProblem: stage.complain,
     });
     await offerCameras();
