@@ -7,7 +7,6 @@ import http.client
 import io
 import itertools
 import json
-import os
 import re
 import shutil
 import signal
@@ -74,7 +73,8 @@ def demo(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         yield address, process
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        said = process.communicate(timeout=20)[1]
+    assert (process.returncode, said) == (0, "")  # no traceback, whatever the tests did to it
 
 
 @pytest.fixture(scope="module")
@@ -513,23 +513,19 @@ def test_models_are_loaded_when_used_and_only_the_last_few_stay(tmp_path: Path, 
     assert loaded == [*(f"{index:02}" for index in range(12)), "00"]
 
 
-def test_ctrl_c_ends_it_quietly_and_leaves_nothing_behind(tiny_model: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fast_nst.cli", "demo", "--port", "0", "--model", str(tiny_model)]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    assert request(address, "GET", "/api/info")[0] == 200
-    assert list(tmp_path.glob("fast-nst-*"))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, out, err) == (0, "", "")
-    assert not list(tmp_path.glob("fast-nst-*"))
+def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
+    slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with demo("--model", str(slow_model)) as (address, process):  # checks what it says and its exit code
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/api/paint?style=slow", png(np.zeros((4, 4, 3), np.uint8)))
+        assert request(address, "GET", "/api/info")[0] == 200
+        assert list(tmp_path.glob("fast-nst-demo-*"))
+        process.send_signal(signal.SIGINT)
+        assert connection.getresponse().status == 200
+        process.wait(timeout=20)
+    assert not list(tmp_path.glob("fast-nst-demo-*"))
 
 
 def test_a_taken_port_is_one_clear_line(
@@ -543,14 +539,14 @@ def test_a_taken_port_is_one_clear_line(
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "websockets"])
-def test_without_the_extra_it_says_what_to_install(package: str) -> None:
-    script = (
-        f"import sys; sys.modules[{package!r}] = None\n"
-        "from fast_nst.cli import main; sys.exit(main(['demo']))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert done.stderr == f"fast-nst: demo needs {package}: pip install 'fast-nst[demo]'\n"
+def test_without_the_extra_it_says_what_to_install(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("fast_nst.runtime.demo")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == f"fast-nst: demo needs {package}: pip install 'fast-nst[demo]'\n"
 
 
 def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(

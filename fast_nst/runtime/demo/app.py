@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,20 +31,10 @@ MAX_PICTURE_BYTES = 100 * 2**20
 router = APIRouter(prefix="/api")
 
 
-def create_app(gallery: Gallery, options: DemoOptions) -> FastAPI:
+def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     """The ASGI application; nothing is global, all state is in `app.state`."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        folder = Path(tempfile.mkdtemp(prefix="fast-nst-demo-"))
-        app.state.clips = Clips(folder, gallery)
-        try:
-            yield
-        finally:
-            await to_thread.run_sync(app.state.clips.close)
-            shutil.rmtree(folder, ignore_errors=True)
-
-    app = FastAPI(title="fast_nst demo", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="fast_nst demo", openapi_url=None)
+    app.state.clips = clips
     app.state.gallery = gallery
     app.state.options = options
     app.state.memory = Memory()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -121,4 +121,4 @@ def _rename(style: Style, taken: dict[str, Style]) -> Style:
     while name in taken:
         count += 1
         name = f"{style.name} ({count})"
-    return Style(name, style.path, style.preview, style.attribution)
+    return replace(style, name=name)

@@ -11,13 +11,15 @@ import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 import websockets  # noqa: F401  (uvicorn starts without it, and then refuses the live connection)
 
 from fast_nst.errors import UserError
 from fast_nst.runtime.demo.app import create_app
-from fast_nst.runtime.demo.gallery import open_gallery
+from fast_nst.runtime.demo.clips import Clips
+from fast_nst.runtime.demo.gallery import Gallery, open_gallery
 from fast_nst.runtime.demo.guard import is_loopback
 from fast_nst.runtime.demo.live import MAX_FRAME_BYTES
 from fast_nst.runtime.demo.options import DemoOptions
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 def run_demo(options: DemoOptions) -> None:
     """Serve the page until SIGINT or SIGTERM; its address is the one line on stdout.
 
+    What is being painted is finished first; clips are not.
+
     Raises UserError for models that do not work and an address that cannot be listened on.
     """
     providers = options.providers.split(",") if options.providers is not None else None
@@ -38,27 +42,34 @@ def run_demo(options: DemoOptions) -> None:
 
     listener = _listen(options.host, options.port)
     gallery = open_gallery(options.models, load)
-    address = _address(options.host, listener.getsockname()[1])
+    # uvicorn sends itself the signal again when it has shut down, to whoever handled it before.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with TemporaryDirectory(prefix="fast-nst-demo-") as folder, suppress(KeyboardInterrupt):
+            _serve(listener, gallery, Path(folder), options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _serve(listener: socket.socket, gallery: Gallery, folder: Path, options: DemoOptions) -> None:
+    clips = Clips(folder, gallery)
     config = uvicorn.Config(
-        create_app(gallery, options),
+        create_app(gallery, clips, options),
         log_level="warning",
         ws_max_size=MAX_FRAME_BYTES,
         ws_per_message_deflate=False,  # JPEG does not get smaller
-        timeout_graceful_shutdown=3,
     )
+    address = _address(options.host, listener.getsockname()[1])
     print(address, flush=True)
     if not is_loopback(options.host):
         log.warning("everyone who reaches this machine can use the page; browsers give it a camera")
         log.warning("only over https or on localhost")
     if options.open and sys.stdout.isatty():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    # uvicorn sends itself the signal again when it has shut down, to whoever handled it before.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(config).run(sockets=[listener])
     finally:
-        signal.signal(signal.SIGTERM, before)
+        clips.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -105,13 +105,15 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
     socket?.close();
   }
 
+  let timer = null;
   if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(watch);
-  else setInterval(() => running && !video.paused && wake(), 33); // Firefox before 132
+  else timer = setInterval(() => video.paused || wake(), 33); // Firefox before 132
   loop();
   return {
     wake,
     stop() {
       running = false;
+      clearInterval(timer);
       wake();
     },
   };

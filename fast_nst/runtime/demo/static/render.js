@@ -22,6 +22,7 @@ export function renderBox(page) {
     link.hidden = true;
     cancelButton.hidden = false;
     box.hidden = false;
+    box.scrollIntoView({ block: "nearest" });
     bar.removeAttribute("value");
     say("Uploading…");
     const { style, keepColor, strength } = page.settings();

@@ -58,9 +58,12 @@ export function setBusy(text) {
   frame.setAttribute("aria-busy", String(Boolean(text)));
 }
 
-export function setStats(text) {
-  element("stats").hidden = !text;
-  element("stats").textContent = text ?? "";
+/** The rate of results, that of the source where the browser tells, and how old a result is; none hides them. */
+export function setStats(stats) {
+  element("stats").hidden = !stats;
+  if (!stats) return;
+  const source = stats.source ? ` of ${Math.round(stats.source)}` : "";
+  element("stats").textContent = `${stats.fps.toFixed(1)}${source} fps · ${Math.round(stats.latency)} ms`;
 }
 
 export function tell(text) {
@@ -70,7 +73,8 @@ export function tell(text) {
 /** A message that stays until it is closed or the next attempt; none closes it. */
 export function complain(text) {
   notice.hidden = !text;
-  notice.querySelector("span").textContent = text ?? "";
+  const line = notice.querySelector("span");
+  if (line.textContent !== (text ?? "")) line.textContent = text ?? ""; // or it is read out again
 }
 
 export function setSplit(percent) {

@@ -32,10 +32,7 @@ export function videoMode(page) {
     live = goLive(player, {
       settings: () => ({ ...page.settings(), mirror: false }),
       onFrame: stage.show,
-      onStats: ({ fps, source, latency }) =>
-        stage.setStats(
-          player.paused ? undefined : `${fps.toFixed(1)} of ${Math.round(source)} fps · ${Math.round(latency)} ms`,
-        ),
+      onStats: (stats) => stage.setStats(player.paused ? null : stats),
       onProblem: stage.complain,
     });
     player.play().catch(() => {}); // without a touch of the page browsers may keep it paused

@@ -42,8 +42,7 @@ export function webcamMode(page) {
     live ??= goLive(player, {
       settings: () => ({ ...page.settings(), mirror: element("mirror").checked }),
       onFrame: stage.show,
-      onStats: ({ fps, source, latency }) =>
-        stage.setStats(`${fps.toFixed(1)} of ${Math.round(source)} fps · ${Math.round(latency)} ms`),
+      onStats: (stats) => stage.setStats(stats),
       onProblem: stage.complain,
     });
     await offerCameras();
