@@ -48,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(one_line(error), USER_ERROR)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
-        extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
-        if extra is None:
+        extras = [extra for extra, packages in EXTRAS.items() if package in packages]
+        if not extras:
             raise
+        extra = verb if verb in extras else extras[0]
         return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _drop_output()

@@ -38,20 +38,21 @@ export function webcamMode(page) {
     });
     player.muted = true;
     player.srcObject = stream;
-    await player.play();
+    await player.play().catch(() => {}); // stopped meanwhile
+    if (stream !== opened) return;
     live ??= goLive(player, {
       settings: () => ({ ...page.settings(), mirror: element("mirror").checked }),
       onFrame: stage.show,
       onStats: (stats) => stage.setStats(stats),
       onProblem: stage.complain,
     });
-    await offerCameras();
+    await offerCameras(opened);
     page.arrange();
   }
 
-  async function offerCameras() {
+  async function offerCameras(opened) {
     const cameras = await listCameras();
-    const current = stream.getVideoTracks()[0].getSettings().deviceId;
+    const current = opened.getVideoTracks()[0].getSettings().deviceId;
     chooser.replaceChildren(...cameras.map(({ id, label }) => new Option(label, id, false, id === current)));
     element("camera-control").classList.toggle("single", cameras.length < 2);
   }
