@@ -48,7 +48,7 @@ def parse(
         verb: for the usage line.
         options: a dataclass; its fields' docstrings are the help.
         arguments: what followed the verb. `--some-flag` and `--some_flag` are the same; a yes/no flag
-            needs no value.
+            needs no value, and `--no-flag` turns it off.
         description: for the help text.
         positional: name of the positional arguments, one or more; with a `?` behind it none or more.
 
@@ -84,7 +84,7 @@ def _flags(options: type) -> set[str]:
 
 
 def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
-    """Dashes in option names to underscores; `--flag` to `--flag=true`."""
+    """Dashes in option names to underscores; `--flag` to `--flag=true`, `--no-flag` to `--flag=false`."""
     normal: list[str] = []
     for index, argument in enumerate(arguments):
         if not re.match(r"--[a-zA-Z]", argument):
@@ -92,6 +92,9 @@ def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
             continue
         name, equals, value = argument.partition("=")
         name = "--" + name[2:].replace("-", "_")
+        if name.startswith("--no_") and "--" + name[5:] in flags and not equals:
+            normal.append(f"--{name[5:]}=false")
+            continue
         following = arguments[index + 1 : index + 2]
         if name in flags and not equals and following not in (["true"], ["false"]):
             equals, value = "=", "true"

@@ -16,9 +16,12 @@ from fast_nst.errors import Interrupted, UserError, one_line
 
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
-TRAINING_PACKAGES = {
-    *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
-    *("safetensors", "skimage", "scipy"),
+EXTRAS = {
+    "train": {
+        *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
+        *("safetensors", "skimage", "scipy"),
+    },
+    "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},
 }
 
 
@@ -44,12 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         return _fail(one_line(error), USER_ERROR)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
+        package = (error.name or "").split(".")[0]
+        extras = [extra for extra, packages in EXTRAS.items() if package in packages]
+        if not extras:
             raise
-        return _fail(
-            f"{verb} needs {error.name}, part of the training install: pip install 'fast-nst[train]'",
-            USER_ERROR,
-        )
+        extra = verb if verb in extras else extras[0]
+        return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _drop_output()
         return OK
@@ -151,6 +154,17 @@ def _stylize(arguments: list[str]) -> int:
     except BrokenPipeError:  # what was skipped still counts
         _drop_output()
     return code
+
+
+def _demo(arguments: list[str]) -> int:
+    """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT]"""
+    from fast_nst.runtime.demo.options import DemoOptions
+
+    _, options = _parse("demo", DemoOptions, arguments)
+    from fast_nst.runtime.demo.server import run_demo  # after --help, which needs no extra
+
+    run_demo(options)
+    return OK
 
 
 def _optimize(arguments: list[str]) -> int:
@@ -270,6 +284,7 @@ def _models(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
+    "demo": _demo,
     "optimize": _optimize,
     "pretrain": _pretrain,
     "export": _export,

@@ -40,4 +40,13 @@ assert best < 0.5
 PYTHON
 if fast-nst train --style strokes 2>message; then exit 1; fi
 grep -q "pip install 'fast-nst\[train\]'" message
+if fast-nst demo 2>message; then exit 1; fi
+grep -q "pip install 'fast-nst\[demo\]'" message
+python - <<'PYTHON'
+from importlib.resources import files
+
+page = files("fast_nst") / "runtime" / "demo" / "static"
+assert {"index.html", "main.js", "style.css"} <= {item.name for item in page.iterdir()}
+assert (files("fast_nst") / "assets" / "chelsea.jpg").is_file()
+PYTHON
 echo "the runtime install works without torch"

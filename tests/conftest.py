@@ -39,7 +39,30 @@ def hungry_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _save(tmp_path_factory.mktemp("model") / "hungry.onnx", nodes)
 
 
-def _save(path: Path, nodes: list[Any]) -> Path:
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes a few tenths of a second over a picture of any size, then gives its negative."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    work = [
+        numpy_helper.from_array(np.array([1, 3, 1024, 1024]), "large"),
+        numpy_helper.from_array(np.zeros((8, 3, 9, 9), np.float32), "kernel"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Resize", ["planes", "", "", "large"], ["enlarged"]),
+        helper.make_node("Conv", ["enlarged", "kernel"], ["convolved"]),
+        helper.make_node("ReduceMax", ["convolved"], ["zero"], keepdims=0),
+        helper.make_node("Sub", ["white", "float"], ["negative"]),
+        helper.make_node("Add", ["negative", "zero"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["stylized"], to=TensorProto.UINT8),
+    ]
+    return _save(tmp_path_factory.mktemp("model") / "slow.onnx", nodes, work)
+
+
+def _save(path: Path, nodes: list[Any], more: list[Any] | None = None) -> Path:
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -50,7 +73,7 @@ def _save(path: Path, nodes: list[Any]) -> Path:
         path.stem,
         [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)],
         [helper.make_tensor_value_info("stylized", TensorProto.UINT8, shape)],
-        [numpy_helper.from_array(np.array(255, np.float32), "white")],
+        [numpy_helper.from_array(np.array(255, np.float32), "white"), *(more or [])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(model, {"style": path.stem, "format_version": "1"})

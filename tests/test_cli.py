@@ -15,6 +15,8 @@ from PIL import Image
 from fast_nst.arguments import parse
 from fast_nst.cli import main
 from fast_nst.config import TrainConfig
+from fast_nst.runtime.demo.options import DemoOptions
+from fast_nst.runtime.stylize import StylizeOptions
 
 
 def run(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
@@ -64,6 +66,11 @@ MISTAKES = {
         "add --network.width 16",
     ),
 }
+
+
+def test_a_yes_no_flag_is_turned_off_by_no() -> None:
+    assert parse("demo", DemoOptions, ["--no-open"])[1].open is False
+    assert parse("stylize", StylizeOptions, ["--model", "m", "--no-overwrite"])[1].overwrite is False
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -1,0 +1,114 @@
+"""Whole video files, rendered one after another on a thread while the page watches."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from fast_nst.errors import one_line
+from fast_nst.runtime.demo.gallery import Gallery
+from fast_nst.runtime.stylizer import Stylizer
+
+MAX_CLIP_BYTES = 4 * 2**30
+_KEPT = 3  # finished clips, with their files
+
+
+@dataclass
+class Clip:
+    """One rendering."""
+
+    source: Path
+    target: Path
+    style: str
+    strength: float
+    keep_color: bool
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    state: str = "waiting"
+    """waiting, rendering, done, failed or cancelled."""
+    frames: int = 0
+    """Frames rendered so far."""
+    total: int | None = None
+    """Frames in the clip, where its file tells."""
+    seconds: float = 0.0
+    """Since it began."""
+    error: str = ""
+    """Why it failed."""
+    problem: str = ""
+    """What was wrong with the source, though it is done."""
+    cancel: Event = field(default_factory=Event)
+
+    def status(self) -> dict[str, Any]:
+        """What the page is told."""
+        names = ("id", "state", "frames", "total", "seconds", "error", "problem")
+        return {name: getattr(self, name) for name in names}
+
+
+def can_render() -> bool:
+    """Whether this install renders video files."""
+    return find_spec("fast_nst.runtime.video") is not None and find_spec("av") is not None
+
+
+def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | None], None]) -> str:
+    """Stylize the file `clip.source` into `clip.target` until `clip.cancel` is set.
+
+    `progress` gets the frames done and their number, None where the file does not tell. Returns what
+    was wrong with a source that was read in part, or "". Raises UserError for a file that is no video.
+    """
+    video = import_module("fast_nst.runtime.video")
+    options = video.VideoOptions(strength=clip.strength, preserve_color=clip.keep_color)
+    report = video.stylize_video(
+        stylizer, clip.source, clip.target, options, stop=clip.cancel.is_set, progress=progress
+    )
+    return report.problem or ""
+
+
+class Clips:
+    """The renderings of one server; their files lie in `folder`, which the caller removes."""
+
+    def __init__(self, folder: Path, gallery: Gallery) -> None:
+        self.folder = folder
+        self.clips: dict[str, Clip] = {}
+        self._gallery = gallery
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clip")
+
+    def start(self, clip: Clip) -> None:
+        """Render the clip after those that wait already."""
+        ended = [old for old in self.clips.values() if old.state in ("done", "failed", "cancelled")]
+        for old in ended[: max(0, len(ended) - _KEPT + 1)]:
+            del self.clips[old.id]
+            old.target.unlink(missing_ok=True)
+        self.clips[clip.id] = clip
+        self._pool.submit(self._render, clip)
+
+    def close(self) -> None:
+        """Cancel what renders and what waits."""
+        for clip in self.clips.values():
+            clip.cancel.set()
+        self._pool.shutdown()
+
+    def _render(self, clip: Clip) -> None:
+        started = time.monotonic()
+
+        def progress(done: int, total: int | None) -> None:
+            clip.frames, clip.total, clip.seconds = done, total, time.monotonic() - started
+
+        try:
+            if not clip.cancel.is_set():
+                clip.state = "rendering"
+                clip.problem = render_clip(clip, self._gallery.stylizer(clip.style), progress)
+            clip.state = "cancelled" if clip.cancel.is_set() else "done"
+        except Exception as error:  # the page shows it; nobody else looks at a pool's results
+            clip.error = one_line(error).replace(str(clip.source), "the file")
+            clip.state = "failed"
+        finally:
+            clip.source.unlink(missing_ok=True)
+            if clip.state != "done":
+                clip.target.unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""What `fast-nst demo` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fast_nst.errors import UserError
+
+
+@dataclass
+class DemoOptions:
+    """Which styles the page offers, and where it is served."""
+
+    model: str | None = None
+    """Shipped styles, ONNX files, run folders or folders of these, with commas between.
+    Default: every style that ships."""
+    host: str = "127.0.0.1"
+    """Address to listen on. 0.0.0.0 lets in everyone on the network."""
+    port: int = 8770
+    """Port to listen on; 0 takes any free one. The address is printed."""
+    open: bool = True
+    """Open a browser tab when started on a terminal; --no-open does not."""
+    max_pixels: int = 6_000_000
+    """Larger pictures are reduced to this many pixels. About 0.5 GB of memory per million at width 16."""
+    threads: int | None = None
+    """CPU threads. Default: one per core."""
+    providers: str | None = None
+    """What to run on, best first, with commas between: cpu, cuda, tensorrt, coreml, directml, openvino.
+    Default: cuda if this onnxruntime has it, else cpu."""
+
+    def __post_init__(self) -> None:
+        if self.model is not None and not all(self.models or [""]):
+            raise UserError(f"--model {self.model!r} has an empty name in it")
+        for name in ("threads", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if not 0 <= self.port <= 65535:
+            raise UserError(f"--port must be between 0 and 65535, not {self.port}")
+
+    @property
+    def models(self) -> list[str] | None:
+        """The names in `model`; None for every style that ships."""
+        return None if self.model is None else [name.strip() for name in self.model.split(",")]

@@ -1,0 +1,247 @@
+"""The demo as other programs and other sites meet it, its models, its clips and its command line."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fast_nst.cli import main
+from fast_nst.errors import UserError
+from fast_nst.pictures import decode_picture
+from fast_nst.runtime import demo as demo_package
+from fast_nst.runtime.demo.clips import Clip, Clips
+from fast_nst.runtime.demo.gallery import open_gallery
+from fast_nst.runtime.stylizer import Stylizer
+
+
+@pytest.fixture(scope="module")
+def address(start_demo: Any, tiny_model: Path, slow_model: Path) -> Iterator[str]:
+    with start_demo("--model", f"{tiny_model},{slow_model}") as (address, _):
+        yield address
+
+
+# --- other programs and other sites --------------------------------------------------------------
+
+
+def request(
+    address: str, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, Any]:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, names)
+    response = connection.getresponse()
+    answer = response.status, response.read(), response.headers
+    connection.close()
+    return answer
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_other_sites_are_refused(address: str) -> None:
+    here = address.removeprefix("http://")
+    port = here.partition(":")[2]
+    assert request(address, "GET", "/api/info", Host="rebound.example")[0] == 403  # DNS rebinding
+    assert request(address, "GET", "/", Host=f"rebound.example:{port}")[0] == 403
+    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{int(port) ^ 1}"):
+        assert (
+            request(address, "POST", "/api/open", png(np.zeros((2, 2, 3), np.uint8)), Origin=origin)[0] == 403
+        )
+        assert request(address, "GET", "/api/live", None, **UPGRADE, Origin=origin)[0] == 403
+    assert request(address, "GET", "/api/live", None, **UPGRADE, Host="rebound.example")[0] == 403
+    assert request(address, "GET", "/api/info", Host=f"localhost:{port}")[0] == 200
+    assert request(address, "POST", "/api/open", png(np.zeros((2, 2, 3), np.uint8)), Origin=address)[0] == 200
+    status, _, headers = request(address, "GET", "/")
+    assert status == 200
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
+    static = Path(demo_package.__file__).parent / "static"
+    for file in static.iterdir():
+        status, body, _ = request(address, "GET", f"/{file.name}")
+        assert (status, body) == (200, file.read_bytes())
+        assert b"https://" not in body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", "/api/open", b"", 422, "empty"),
+        ("POST", "/api/open", b"GIF89a", 422, "cannot be read"),
+        ("POST", "/api/paint?style=nobody", b"", 404, "nobody"),
+        ("POST", "/api/paint?style=negative&strength=2", b"", 422, "strength"),
+        ("POST", "/api/paint?style=negative&strength=nan", b"", 422, "strength"),
+        ("POST", "/api/paint?style=negative&format=exe", b"", 422, "format"),
+        ("POST", "/api/paint", b"", 422, "style"),
+        ("GET", "/api/preview?style=..%2Fx", None, 404, "no style"),
+        ("GET", "/api/clips/x", None, 404, "gone"),
+        ("GET", "/api/clips/x/file", None, 404, "gone"),
+        ("DELETE", "/api/clips/x", None, 404, "gone"),
+        ("GET", "/nowhere.js", None, 404, "Not Found"),
+        ("GET", "/../options.py", None, 404, "Not Found"),
+    ],
+)
+def test_a_wrong_request_gets_one_clear_line(
+    address: str, method: str, path: str, body: bytes | None, status: int, said: str
+) -> None:
+    found, answer, _ = request(address, method, path, body)
+    assert found == status
+    assert said in json.loads(answer)["error"]
+
+
+def test_an_upload_beyond_the_limit_is_refused_by_its_length(address: str) -> None:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    connection.putrequest("POST", "/api/open")
+    connection.putheader("Content-Length", str(10**9))
+    connection.endheaders(b"x")
+    response = connection.getresponse()
+    assert response.status == 413
+    assert "100 MB" in json.loads(response.read())["error"]
+    connection.close()
+
+
+def test_the_live_connection_answers_every_frame_and_survives_bad_ones(address: str) -> None:
+    from websockets.sync.client import connect
+
+    frame = np.full((31, 47, 3), 200, np.uint8)
+    with connect(address.replace("http", "ws") + "/api/live") as socket:
+        socket.send(png(frame))
+        assert np.abs(decode_picture(bytes(socket.recv(timeout=30))).pixels - 55.0).max() < 3
+        for bad in (b"not a picture", b"", png(frame)[:60]):
+            socket.send(bad)
+            assert "cannot be read" in json.loads(socket.recv(timeout=30))["error"]
+        for text in ('{"style": "nobody"}', "[]", "{", '{"style": ["slow"]}'):
+            socket.send(text)
+            assert "settings" in json.loads(socket.recv(timeout=30))["error"]
+        socket.send('{"style": "slow", "keep_color": true}')
+        socket.send(png(frame))
+        assert decode_picture(bytes(socket.recv(timeout=30))).pixels.shape == frame.shape
+
+
+# --- models, and the command line ----------------------------------------------------------------
+
+
+def test_a_folder_of_models_and_runs_is_offered_and_a_broken_one_left_out(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("runs/one", "runs/two"):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(tiny_model, tmp_path / name / "model.onnx")
+    shutil.copy(tiny_model, tmp_path / "runs" / "third.onnx")
+    (tmp_path / "runs" / "broken.onnx").write_bytes(b"broken")
+    gallery = open_gallery([str(tmp_path / "runs")], Stylizer)
+    assert list(gallery.styles) == ["negative", "third", "negative (2)"]  # a run's name is in its file
+    assert "broken.onnx" in caplog.text
+    with pytest.raises(UserError, match=r"broken\.onnx"):
+        open_gallery([str(tmp_path / "runs" / "broken.onnx")], Stylizer)
+    with pytest.raises(UserError, match="without ONNX files"):
+        open_gallery([str(tmp_path)], Stylizer)
+
+
+def test_models_are_loaded_when_used_and_only_the_last_few_stay(tmp_path: Path, tiny_model: Path) -> None:
+    for index in range(12):
+        shutil.copy(tiny_model, tmp_path / f"{index:02}.onnx")
+    loaded: list[str] = []
+
+    def load(path: Path) -> Stylizer:
+        loaded.append(path.stem)
+        return Stylizer(path, threads=1)
+
+    gallery = open_gallery([str(tmp_path)], load)
+    loaded.clear()
+    first = gallery.stylizer("00")
+    assert gallery.stylizer("00") is first
+    assert loaded == ["00"]
+    for name in gallery.styles:
+        gallery.stylizer(name)
+    gallery.stylizer("11")
+    gallery.stylizer("00")
+    assert loaded == [*(f"{index:02}" for index in range(12)), "00"]
+
+
+def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
+    start_demo: Any, slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with start_demo("--model", str(slow_model)) as (address, process):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/api/paint?style=slow", png(np.zeros((4, 4, 3), np.uint8)))
+        assert request(address, "GET", "/api/info")[0] == 200
+        assert list(tmp_path.glob("fast-nst-demo-*"))
+        process.send_signal(signal.SIGINT)
+        assert connection.getresponse().status == 200
+        process.wait(timeout=20)
+    assert not list(tmp_path.glob("fast-nst-demo-*"))
+
+
+def test_a_taken_port_is_one_clear_line(
+    address: str, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = address.rpartition(":")[2]
+    assert main(["demo", "--model", str(tiny_model), "--port", port]) == 2
+    assert capsys.readouterr().err == (
+        f"fast-nst: cannot listen on 127.0.0.1:{port}: Address already in use; choose --host or --port\n"
+    )
+
+
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "websockets"])
+def test_without_the_extra_it_says_what_to_install(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("fast_nst.runtime.demo")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == f"fast-nst: demo needs {package}: pip install 'fast-nst[demo]'\n"
+
+
+def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
+    tmp_path: Path, slow_model: Path
+) -> None:
+    pytest.importorskip("fast_nst.runtime.video")
+    av = pytest.importorskip("av")
+    with av.open(tmp_path / "source.mp4", "w") as container:
+        stream = container.add_stream("h264", 25, width=64, height=48, pix_fmt="yuv420p")
+        for _ in range(100):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    gallery = open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1))
+    clips = Clips(tmp_path, gallery)
+    started = []
+    for name in ("one.mp4", "two.mp4"):
+        source = Path(shutil.copy(tmp_path / "source.mp4", tmp_path / name))
+        started.append(Clip(source, tmp_path / f"out-{name}", "slow", 1.0, False))
+        clips.start(started[-1])
+    while not started[0].frames:
+        time.sleep(0.02)
+    for clip in started:
+        clip.cancel.set()
+    clips.close()
+    assert [clip.state for clip in started] == ["cancelled", "cancelled"]
+    assert started[0].total == 100
+    assert 0 < started[0].frames < 100
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["source.mp4"]
