@@ -1,0 +1,132 @@
+"""Makes the gallery of styles: recipes, trainings, cards.
+
+    python scripts/gallery.py recipes                                  # writes configs/gallery/*.yaml
+    python scripts/gallery.py train --styles DIR --content DIR         # trains what runs/gallery has not yet
+    python scripts/gallery.py publish --styles DIR --heldout DIR       # copies networks, writes the cards
+
+DIR of --styles holds the paintings under the names below (strokes.jpg ships with the package).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPES = Path("configs/gallery")
+RUNS = Path("runs/gallery")
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style picture."""
+
+    title: str
+    origin: str
+
+
+PAINTINGS = {
+    "strokes": Style("Strokes", "made by scripts/make_style_picture.py of this project (MIT)"),
+    "starry_night": Style("The Starry Night", "Vincent van Gogh, 1889 (public domain)"),
+    "great_wave": Style("The Great Wave off Kanagawa", "Katsushika Hokusai, 1831 (public domain)"),
+    "the_scream": Style("The Scream", "Edvard Munch, 1893 (public domain)"),
+    "composition_vii": Style("Composition VII", "Wassily Kandinsky, 1913 (public domain)"),
+    "udnie": Style("Udnie", "Francis Picabia, 1913 (public domain)"),
+    "edtaonisl": Style("Edtaonisl", "Francis Picabia, 1913 (public domain)"),
+    "shipwreck": Style("The Shipwreck", "J. M. W. Turner, 1805 (public domain)"),
+    "cafe_terrace": Style("Café Terrace at Night", "Vincent van Gogh, 1888 (public domain)"),
+    "woman_with_hat": Style("Woman with a Hat", "Henri Matisse, 1905 (public domain)"),
+}
+# What the two networks of a style are trained with, beside the style.
+STANDARD = """init_from: base
+steps: {steps}
+
+network:
+  width: 16
+  antialias: true
+"""
+FAST = """init_from: base-fast
+steps: {steps}
+
+network:
+  kind: fast
+  width: 32
+"""
+COMMON = """
+loss:
+  network: vgg19-compact
+  content_tap: relu2_1
+  downscale: 2
+  style_size: 256
+{stability}  weights:
+    style: 8
+
+data:
+  size: 256
+  batch: 4
+
+optimizer:
+  lr: 2.0e-3
+  warmup: 10
+  ema: 0.98
+
+log:
+  validate: 50
+"""
+
+
+def recipe(name: str, fast: bool) -> str:
+    """The YAML that trains one network of the gallery."""
+    style = PAINTINGS[name]
+    picture = "strokes" if name == "strokes" else f"{name}.jpg"
+    stem = f"{name}-fast" if fast else name
+    return (
+        f"# {style.title}, {style.origin}: the {'fast' if fast else 'standard'} network of the gallery.\n#\n"
+        f"#   fast-nst train --config configs/gallery/{stem}.yaml --style {picture} --content PHOTOGRAPHS\n\n"
+        f"style: {picture}\ncontent: builtin\nlicense: MIT\nattribution: {style.title}, {style.origin}\n"
+        + (FAST.format(steps=250) if fast else STANDARD.format(steps=200))
+        + COMMON.format(stability="  stability: 5\n" if fast else "")
+    )
+
+
+def write_recipes() -> None:
+    """A file for each network."""
+    RECIPES.mkdir(parents=True, exist_ok=True)
+    for name in PAINTINGS:
+        for fast in (False, True):
+            path = RECIPES / f"{name}{'-fast' if fast else ''}.yaml"
+            path.write_text(recipe(name, fast), encoding="utf-8")
+
+
+def train(styles: Path, content: Path, more: list[str]) -> None:
+    """All runs that are not finished, the fast ones first."""
+    for path in sorted(RECIPES.glob("*.yaml"), key=lambda path: (not path.stem.endswith("-fast"), path.stem)):
+        name, run = path.stem.removesuffix("-fast"), RUNS / path.stem
+        if (run / "model.onnx").exists():
+            continue
+        picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
+        command = [sys.executable, "-m", "fast_nst.cli", "train", "--config", str(path), "--style", picture]
+        command += ["--content", str(content), "--output", str(run), "--resume", *more]
+        subprocess.run(command, check=True)
+
+
+def main() -> None:
+    """One of the three steps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("step", choices=["recipes", "train", "publish"])
+    parser.add_argument("--styles", type=Path, default=Path("styles"))
+    parser.add_argument("--content", type=Path, default=Path("photographs"))
+    parser.add_argument("--heldout", type=Path)
+    options, more = parser.parse_known_args()
+    if options.step == "recipes":
+        write_recipes()
+    elif options.step == "train":
+        train(options.styles, options.content, more)
+    else:
+        raise SystemExit("see below")
+
+
+if __name__ == "__main__":
+    main()
