@@ -8,10 +8,8 @@ which iteration of the baseline, L-BFGS from the content image, does its loss fa
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +25,9 @@ from fast_nst.files import check_writable
 from fast_nst.losses import floats
 from fast_nst.networks.features import LossNetwork
 from fast_nst.pictures import UnreadablePicture, find_pictures
-from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.benchmark import model_subjects
+from fast_nst.runtime.models import resolve_model, unique_names
+from fast_nst.runtime.rounds import measure
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.training.batches import style_path
 from fast_nst.training.descent import Descent
@@ -35,7 +35,7 @@ from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
 
 UNCHANGED = "photograph"
-TIMED_RUNS = 5
+TIMED_ROUNDS, TIMED_SECONDS = 3, 0.5
 SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
 
 
@@ -120,7 +120,7 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     paths = {name: resolve_model(name) for name in models}
-    names = dict(zip(paths, unique_names(list(paths.values())), strict=True))
+    names = dict(zip(paths, unique_names(list(paths.values()), taken=[UNCHANGED]), strict=True))
     stylizers = {names[name]: Stylizer(path, threads=options.threads) for name, path in paths.items()}
     style = load_image(style_path(options.style), options.style_size)
     config, network = resolve_loss(options.loss)
@@ -165,21 +165,13 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     if not judged:
         raise UserError(f"no photograph could be read: {skipped[0]}")
     usual = max(shapes, key=shapes.count)
-    for name, path in paths.items():
-        ways[names[name]].seconds = time_model(path, usual, options.threads)
+    named = {names[name]: path for name, path in paths.items()}
+    for name, seconds in time_models(named, usual, options.threads).items():
+        ways[name].seconds = seconds
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
     for at, name in baselines.items():
         ways[name].seconds = at * median if median is not None else None
     return Scorecard(ways, judged, sheet, to_pixels(style[0]), network, median, options, skipped)
-
-
-def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Short names for model files: the file's, or its folder's for a run's model.onnx."""
-    names = [path.parent.name if path.stem == "model" else path.stem for path in paths]
-    return [
-        name if names.count(name) == 1 and name != UNCHANGED else str(path)
-        for name, path in zip(names, paths, strict=True)
-    ]
 
 
 def as_tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
@@ -228,19 +220,17 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return float(lower), float(median), float(upper)
 
 
-def time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
-    """Median seconds of a run on one picture of ``shape``, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_time_model, path, shape, threads).result()
+def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
+    """Seconds of a run on one picture of ``shape`` by name, taken in turns, each in a process of its own.
 
-
-def _time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
-    stylizer = Stylizer(path, threads=threads)
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    stylizer(pixels)  # the first run of a size plans its memory
-    times = []
-    for _ in range(TIMED_RUNS):
-        started = time.perf_counter()
-        stylizer(pixels)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+    Raises:
+        UserError: a model cannot be run on that size.
+    """
+    height, width = shape
+    condition = {"width": width, "height": height, "batch": 1, "provider": None, "threads": threads}
+    subjects = model_subjects(list(paths.values()), list(paths))
+    cells = measure(subjects, [condition], rounds=TIMED_ROUNDS, seconds=TIMED_SECONDS)
+    for cell in cells:
+        if cell.failure is not None:
+            raise UserError(f"{cell.name}: {cell.failure}")
+    return {cell.name: cell.median for cell in cells}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from PIL import Image
 from fast_nst.evaluate import UNCHANGED, Scorecard, Way, quartiles
 from fast_nst.files import whole_file
 from fast_nst.pictures import encode_picture
+from fast_nst.runtime.machine import cpu_name
 
 GAP = 4  # px between the pictures of a contact sheet
 
@@ -77,7 +77,7 @@ def _finite(value: float) -> int | None:
 def hardware() -> str:
     """What the times were measured on; the baseline runs on the GPU where there is one."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores{gpu}"
+    return f"{cpu_name()}, {os.cpu_count()} CPU cores{gpu}"
 
 
 def as_markdown(card: Scorecard) -> str:
