@@ -248,9 +248,9 @@ def _benchmark_training(arguments: list[str]) -> int:
 
 
 def _show_benchmark(report: Any, options: Any) -> int:
+    print(report.to_json() if options.json else report.to_markdown())
     if options.output is not None:
         report.write(options.output)
-    print(report.to_json() if options.json else report.to_markdown())
     for reason in report.skipped:
         print(f"skipped {reason}", file=sys.stderr)
     return SKIPPED if report.skipped else OK

@@ -82,7 +82,7 @@ Column = Callable[[Cell, BenchmarkReport], str]
 
 
 def _row(values: list[str]) -> str:
-    return "| " + " | ".join(values) + " |"
+    return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
 
 def _where(cell: Cell) -> str:

@@ -46,7 +46,8 @@ def time_training(request: dict[str, Any]) -> dict[str, Any]:
     first_step = time.perf_counter() - started
     seconds = time_calls(step, request["seconds"])
     held = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
-    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+    eager = torch.compiler.set_stance("force_eager") if "compile" in variant else nullcontext()
+    with eager, FlopCounterMode(display=False) as counter:
         step()
     dtype = torch.bfloat16 if "bf16" in variant else torch.float32
     return {
