@@ -41,11 +41,26 @@ class BenchmarkReport:
         return json.dumps({"fast_nst_benchmark": FORMAT, **told}, indent=1)
 
     def _cell(self, cell: Cell) -> dict[str, Any]:
-        compared = ratio(cell, base_of(cell, self.cells))
-        figures = {name: getattr(cell, name) for name in ("median", "p95", "least", "spread")}
-        told = {"figures": figures if cell.failure is None else None}
-        told["ratio"] = vars(compared) if compared else None
-        return {**vars(cell), **told}
+        base = base_of(cell, self.cells)
+        compared = ratio(cell, base)
+        return {
+            **vars(cell),
+            "figures": self._figures(cell) if cell.failure is None else None,
+            "time_ratio": {"to": base.name, **vars(compared)} if compared else None,
+        }
+
+    def _figures(self, cell: Cell) -> dict[str, float]:
+        figures = {
+            "median_seconds": cell.median,
+            "p95_seconds": cell.p95,
+            "min_seconds": cell.least,
+            "spread": cell.spread,
+            "pictures_per_second": _rate(cell),
+            "megapixels_per_second": _rate(cell) * _megapixels(cell),
+        }
+        if self.kind == "training":
+            figures |= {"flop_per_second": _flops(cell), "share_of_peak": _flops(cell) / _peak(cell, self)}
+        return figures
 
     @classmethod
     def from_json(cls, text: str) -> BenchmarkReport:
@@ -53,7 +68,7 @@ class BenchmarkReport:
         values = json.loads(text)
         del values["fast_nst_benchmark"]
         cells = [
-            Cell(**{key: value for key, value in cell.items() if key not in ("figures", "ratio")})
+            Cell(**{key: value for key, value in cell.items() if key not in ("figures", "time_ratio")})
             for cell in values.pop("cells")
         ]
         return cls(**values, cells=cells)
@@ -83,6 +98,11 @@ Column = Callable[[Cell, BenchmarkReport], str]
 
 def _row(values: list[str]) -> str:
     return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
+
+
+def _short(value: float) -> str:
+    """Three digits, all of those before the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _where(cell: Cell) -> str:
@@ -117,25 +137,32 @@ def _megapixels(cell: Cell) -> float:
 
 def _memory(cell: Cell) -> str:
     peak = cell.facts.get("peak_memory")
-    return f"{peak / 1e6:.0f}" if peak is not None else ""
+    return _short(peak / 1e6) if peak is not None else ""
 
 
 def _peaks(report: BenchmarkReport) -> str:
     """The peaks that shares are taken of, in words."""
     done = {cell.facts["precision"]: cell for cell in report.cells if cell.failure is None}
-    return ", ".join(f"{name} {_peak(cell, report) / 1e9:.4g} GFLOP/s" for name, cell in done.items())
+    return ", ".join(f"{name} {_short(_peak(cell, report) / 1e9)} GFLOP/s" for name, cell in done.items())
 
 
 def _compared(found: Ratio | None) -> str:
     if found is None:
         return ""
-    bounds = f" ({found.low:.3g}-{found.high:.3g})" if found.low < found.high else ""  # equal: one round
-    return f"{found.median:.3g}{bounds}"
+    bounds = (
+        f" ({_short(found.low)}-{_short(found.high)})" if found.low < found.high else ""
+    )  # equal: one round
+    return _short(found.median) + bounds
 
 
 def _ratio(cell: Cell, report: BenchmarkReport, speed: bool = False) -> str:
     base = base_of(cell, report.cells)
     return "1" if base is cell else _compared(ratio(base, cell) if speed else ratio(cell, base))
+
+
+def _flops(cell: Cell) -> float:
+    """FLOP/s."""
+    return cell.facts["flop"] / cell.median
 
 
 def _peak(cell: Cell, report: BenchmarkReport) -> float:
@@ -152,25 +179,25 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "weights": lambda cell, _: cell.facts.get("precision") or "",
         "on": lambda cell, _: cell.facts["provider"],
         "threads": lambda cell, _: _threads(cell),
-        "median ms": lambda cell, _: f"{cell.median * 1e3:.4g}",
-        "p95 ms": lambda cell, _: f"{cell.p95 * 1e3:.4g}",
-        "min ms": lambda cell, _: f"{cell.least * 1e3:.4g}",
+        "median ms": lambda cell, _: _short(cell.median * 1e3),
+        "p95 ms": lambda cell, _: _short(cell.p95 * 1e3),
+        "min ms": lambda cell, _: _short(cell.least * 1e3),
         "spread": lambda cell, _: f"{cell.spread:.0%}",
-        "pictures/s": lambda cell, _: f"{_rate(cell):.3g}",
-        "MP/s": lambda cell, _: f"{_rate(cell) * _megapixels(cell):.3g}",
+        "pictures/s": lambda cell, _: _short(_rate(cell)),
+        "MP/s": lambda cell, _: _short(_rate(cell) * _megapixels(cell)),
         "memory MB": lambda cell, _: _memory(cell),
         "time / {base}": _ratio,
     },
     "training": {
         "step": lambda cell, _: cell.name,
-        "images/s": lambda cell, _: f"{_rate(cell):.4g}",
-        "ms per step": lambda cell, _: f"{cell.median * 1e3:.4g}",
+        "images/s": lambda cell, _: _short(_rate(cell)),
+        "ms per step": lambda cell, _: _short(cell.median * 1e3),
         "spread": lambda cell, _: f"{cell.spread:.0%}",
-        "GFLOP per step": lambda cell, _: f"{cell.facts['flop'] / 1e9:.4g}",
-        "GFLOP/s": lambda cell, _: f"{cell.facts['flop'] / cell.median / 1e9:.4g}",
-        "share of peak": lambda cell, report: f"{cell.facts['flop'] / cell.median / _peak(cell, report):.0%}",
+        "GFLOP per step": lambda cell, _: _short(cell.facts["flop"] / 1e9),
+        "GFLOP/s": lambda cell, _: _short(_flops(cell) / 1e9),
+        "share of peak": lambda cell, report: f"{_flops(cell) / _peak(cell, report):.0%}",
         "memory MB": lambda cell, _: _memory(cell),
-        "first step s": lambda cell, _: f"{cell.facts['first_step']:.1f}",
+        "first step s": lambda cell, _: _short(cell.facts["first_step"]),
         "times as fast": lambda cell, report: _ratio(cell, report, speed=True),
     },
 }

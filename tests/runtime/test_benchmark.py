@@ -70,12 +70,15 @@ def test_every_combination_is_measured_and_compared_with_the_first(measured: tup
     for cell in found["cells"]:
         figures = cell["figures"]
         assert [len(seconds) >= 3 for seconds in cell["rounds"]] == [True, True]
-        assert 0 < figures["least"] <= figures["median"] <= max(map(max, cell["rounds"]))
-        assert figures["least"] <= figures["p95"] <= max(map(max, cell["rounds"]))
+        least, most = figures["min_seconds"], max(map(max, cell["rounds"]))
+        assert 0 < least <= figures["median_seconds"] <= most
+        assert least <= figures["p95_seconds"] <= most
+        assert figures["pictures_per_second"] == pytest.approx(1 / figures["median_seconds"])
         assert cell["facts"]["precision"] == "fp32"
         assert cell["facts"]["provider"] == "cpu"
         assert cell["facts"]["peak_memory"] > 1e7
-        between = cell["ratio"]
+        between = cell["time_ratio"]
+        assert between["to"] == "negative"
         assert between["low"] <= between["median"] <= between["high"]
         assert (between["median"] == 1) == (cell["name"] == "negative")
     assert found["machine"]["cores"] >= 1
