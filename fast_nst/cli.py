@@ -241,7 +241,7 @@ def _benchmark(arguments: list[str]) -> int:
 
 def _benchmark_training(arguments: list[str]) -> int:
     """images/s of a training and its share of the hardware's peak: [--config YAML] [--variants ...]"""
-    from fast_nst.training.benchmark import TrainingBenchmark, benchmark_training
+    from fast_nst.training.throughput import TrainingBenchmark, benchmark_training
 
     _, options = _parse("benchmark training", TrainingBenchmark, arguments)
     return _show_benchmark(benchmark_training(options), options)

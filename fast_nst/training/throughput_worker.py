@@ -1,6 +1,6 @@
 """The process behind `fast-nst benchmark training`: times one variant of a training step.
 
-python -m fast_nst.training.benchmark_worker
+python -m fast_nst.training.throughput_worker
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from fast_nst.crops import jitter
 from fast_nst.networks.transform import TransformNetwork
 from fast_nst.runtime.benchmark_worker import serve, time_calls
 from fast_nst.runtime.machine import peak_memory
-from fast_nst.training.benchmark import PEER
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.schedule import make_optimizer
+from fast_nst.training.throughput import PEER
 
 VGG16_TAPS = (3, 8, 15, 22)  # relu1_2, relu2_2, relu3_3, relu4_3 in torchvision's numbering
 PEAK_SIDE = {"cpu": 2048, "cuda": 8192}

@@ -22,7 +22,7 @@ from fast_nst.runtime.benchmark import RoundsOptions, start_report
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.rounds import Subject, measure
 
-WORKER = ("-m", "fast_nst.training.benchmark_worker")
+WORKER = ("-m", "fast_nst.training.throughput_worker")
 PLAIN, PEER = "fp32", "examples"
 IMPROVEMENTS = ("channels_last", "bf16", "compile", "fused")
 

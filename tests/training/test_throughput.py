@@ -12,9 +12,9 @@ from fast_nst.cli import main
 from fast_nst.config import TrainConfig
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.runtime.benchmark_report import BenchmarkReport
-from fast_nst.training import benchmark_worker
-from fast_nst.training.benchmark import TrainingBenchmark, default_variants
-from fast_nst.training.benchmark_worker import from_dict, our_step, peer_step
+from fast_nst.training import throughput_worker
+from fast_nst.training.throughput import TrainingBenchmark, default_variants
+from fast_nst.training.throughput_worker import from_dict, our_step, peer_step
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--loss.network", "vgg19-compact", "--loss.style-size", "32", "--network.width", "4"]
@@ -78,8 +78,8 @@ def test_the_measured_step_trains(variant: str, monkeypatch: pytest.MonkeyPatch)
         made.append(network := kind(config))
         return network
 
-    kind = benchmark_worker.TransformNetwork
-    monkeypatch.setattr(benchmark_worker, "TransformNetwork", build)
+    kind = throughput_worker.TransformNetwork
+    monkeypatch.setattr(throughput_worker, "TransformNetwork", build)
     _, options = parse("benchmark training", TrainingBenchmark, TINY)
     config, device = options.train_config(), torch.device("cpu")
     step = peer_step(config, device) if variant == "examples" else our_step(config, variant, device)
