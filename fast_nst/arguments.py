@@ -68,7 +68,7 @@ def parse(
         namespace = parser.parse_args(normal)
         values = parser.instantiate(namespace)
     except (ArgumentError, ValueError, TypeError, yaml.YAMLError) as error:
-        text = _plain(error)
+        text = _plain(error).replace("--positional is missing", f"no {positional} given")
         for file in _config_files(normal):
             text = re.sub(
                 "Problems parsing config|Unexpected config", f"--config {file} is not a config", text

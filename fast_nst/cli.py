@@ -263,6 +263,31 @@ def _evaluate(arguments: list[str]) -> int:
     return SKIPPED if skipped else OK
 
 
+def _benchmark(arguments: list[str]) -> int:
+    """latency, throughput and memory of networks, in turns: MODEL... [--sizes 512,720p] [--threads 1,2]"""
+    from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
+
+    models, options = _parse("benchmark", BenchmarkOptions, arguments, "models")
+    return _show_benchmark(benchmark(models, options), options)
+
+
+def _benchmark_training(arguments: list[str]) -> int:
+    """images/s of a training and its share of the hardware's peak: [--config YAML] [--variants ...]"""
+    from fast_nst.training.throughput import TrainingBenchmark, benchmark_training
+
+    _, options = _parse("benchmark training", TrainingBenchmark, arguments)
+    return _show_benchmark(benchmark_training(options), options)
+
+
+def _show_benchmark(report: Any, options: Any) -> int:
+    print(report.to_json() if options.json else report.to_markdown())
+    if options.output is not None:
+        report.write(options.output)
+    for reason in report.skipped:
+        print(f"skipped {reason}", file=sys.stderr)
+    return SKIPPED if report.skipped else OK
+
+
 def _models(arguments: list[str]) -> int:
     """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
     from fast_nst.arguments import ModelsOptions
@@ -289,6 +314,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
+    "benchmark": _benchmark,
+    "benchmark training": _benchmark_training,
     "models": _models,
     "backbone train": _backbone_train,
     "backbone evaluate": _backbone_evaluate,

@@ -8,10 +8,8 @@ which iteration of the baseline, L-BFGS from the content image, does its loss fa
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,8 @@ from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.losses import floats
 from fast_nst.pictures import UnreadablePicture, find_pictures
 from fast_nst.quality import UNCHANGED, named_models
+from fast_nst.runtime.benchmark import model_subjects
+from fast_nst.runtime.rounds import measure
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.scorecard import Scorecard, Way
 from fast_nst.training.batches import style_path
@@ -33,7 +33,7 @@ from fast_nst.training.descent import Descent
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
 
-TIMED_RUNS = 5
+TIMED_ROUNDS, TIMED_SECONDS = 3, 0.5
 SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
 
 
@@ -97,8 +97,8 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     if not judged:
         raise UserError(f"no photograph could be read: {skipped[0]}")
     usual = max(shapes, key=shapes.count)
-    for name, path in paths.items():
-        ways[name].seconds = time_model(path, usual, options.threads)
+    for name, seconds in time_models(paths, usual, options.threads).items():
+        ways[name].seconds = seconds
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
     for at, name in baselines.items():
         ways[name].seconds = at * median if median is not None else None
@@ -145,19 +145,17 @@ def equals_iterations(totals: Sequence[float], total: float) -> float:
     return next((float(i) for i, value in enumerate(totals) if value <= total), math.inf)
 
 
-def time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
-    """Median seconds of a run on one picture of ``shape``, in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_time_model, path, shape, threads).result()
+def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
+    """Seconds of a run on one picture of ``shape`` by name, taken in turns, each in a process of its own.
 
-
-def _time_model(path: Path, shape: tuple[int, int], threads: int | None) -> float:
-    stylizer = Stylizer(path, threads=threads)
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    stylizer(pixels)  # the first run of a size plans its memory
-    times = []
-    for _ in range(TIMED_RUNS):
-        started = time.perf_counter()
-        stylizer(pixels)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+    Raises:
+        UserError: a model cannot be run on that size.
+    """
+    height, width = shape
+    condition = {"width": width, "height": height, "batch": 1, "provider": None, "threads": threads}
+    subjects = model_subjects(list(paths.values()), list(paths))
+    cells = measure(subjects, [condition], rounds=TIMED_ROUNDS, seconds=TIMED_SECONDS)
+    for cell in cells:
+        if cell.failure is not None:
+            raise UserError(f"{cell.name}: {cell.failure}")
+    return {cell.name: cell.median for cell in cells}

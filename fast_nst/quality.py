@@ -17,7 +17,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.flow import Transition, find_sequences
 from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
-from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.models import resolve_model, unique_names
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.stability import SHIFTS, Stability, Stylize, stability, warped_error
 
@@ -98,11 +98,7 @@ def named_models(models: Sequence[str]) -> dict[str, Path]:
     Raises UserError where there is no such model.
     """
     paths = list(dict.fromkeys(resolve_model(name) for name in models))
-    names = [path.parent.name if path.stem == "model" else path.stem for path in paths]
-    return {
-        name if names.count(name) == 1 and name != UNCHANGED else str(path): path
-        for name, path in zip(names, paths, strict=True)
-    }
+    return dict(zip(unique_names(paths, taken=[UNCHANGED]), paths, strict=True))
 
 
 def builtin_pictures() -> list[np.ndarray]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.files import whole_file
 from fast_nst.pictures import encode_picture
 from fast_nst.quality import UNCHANGED, QualityCard
+from fast_nst.runtime.machine import cpu_name
 
 if TYPE_CHECKING:
     from fast_nst.networks.features import LossNetwork
@@ -127,7 +127,7 @@ def hardware() -> str:
     import torch  # only where losses were judged
 
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores{gpu}"
+    return f"{cpu_name()}, {os.cpu_count()} CPU cores{gpu}"
 
 
 def as_markdown(losses: Scorecard | None, measured: QualityCard | None) -> str:

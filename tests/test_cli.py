@@ -214,10 +214,13 @@ def test_import_loads_neither_torch_nor_onnxruntime() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("verb", [["train"], ["stylize"], ["export"], ["models"], ["backbone", "distill"]])
-def test_help_says_it_in_plain_types(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    ["train", "stylize", "export", "models", "backbone distill", "benchmark", "benchmark training"],
+)
+def test_help_says_it_in_plain_types(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([*verb, "--help"])
+        main([*verb.split(), "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "--config" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,18 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     path = resolve_model(name_or_path)
     metadata = Stylizer(path, threads=1, providers=["cpu"]).metadata
     return {"path": path, "size_bytes": path.stat().st_size, "metadata": metadata}
+
+
+def unique_names(paths: Sequence[Path], taken: Collection[str] = ()) -> list[str]:
+    """Short names for model files: the file's, or its folder's for a run's model.onnx.
+
+    The whole path where that is not unique or among ``taken``; a file named again gets " (2)".
+    """
+    short = [path.parent.name if path.stem == "model" else path.stem for path in paths]
+    names: list[str] = []
+    for path, name in zip(paths, short, strict=True):
+        others = {other for other, shared in zip(paths, short, strict=True) if shared == name}
+        chosen = name if len(others) == 1 and name not in taken else str(path)
+        again = sum(earlier == path for earlier in paths[: len(names)])
+        names.append(f"{chosen} ({again + 1})" if again else chosen)
+    return names

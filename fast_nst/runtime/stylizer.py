@@ -68,7 +68,7 @@ class Stylizer:
             providers = [providers]
         source: str | bytes = model if isinstance(model, bytes) else str(resolve_model(model))
         self.name = "the model" if isinstance(source, bytes) else source
-        self._session = _open_session(source, self.name, threads, _choose_providers(providers))
+        self._session = _open_session(source, self.name, threads, choose_providers(providers))
         self.providers: list[str] = self._session.get_providers()
         if providers is not None:
             _check_started(providers, self.providers)
@@ -152,8 +152,11 @@ def _shrinking() -> Any:
     return options
 
 
-def _choose_providers(asked: Sequence[str] | None) -> list[str]:
-    """onnxruntime's names of the providers, CPU last: it runs what the others cannot."""
+def choose_providers(asked: Sequence[str] | None) -> list[str]:
+    """onnxruntime's names of the providers, CPU last: it runs what the others cannot.
+
+    Raises UserError for one that this onnxruntime does not have.
+    """
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -166,7 +169,7 @@ def _choose_providers(asked: Sequence[str] | None) -> list[str]:
     chosen = [_full_name(name) for name in asked]
     for name, full in zip(asked, chosen, strict=True):
         if full not in available:
-            have = ", ".join(map(_short_name, available))
+            have = ", ".join(map(short_name, available))
             raise UserError(f"provider {name!r} is not in this onnxruntime; it has {have}")
     return chosen if cpu in chosen else [*chosen, cpu]
 
@@ -177,7 +180,7 @@ def _check_started(asked: Sequence[str], running: list[str]) -> None:
         if _full_name(name) not in running:
             raise UserError(
                 f"provider {name!r} did not start (driver or libraries missing?); "
-                f"running are {', '.join(map(_short_name, running))}"
+                f"running are {', '.join(map(short_name, running))}"
             )
 
 
@@ -185,7 +188,8 @@ def _full_name(name: str) -> str:
     return _SHORT_NAMES.get(name.lower(), name)
 
 
-def _short_name(full: str) -> str:
+def short_name(full: str) -> str:
+    """What users call a provider: "cpu" for "CPUExecutionProvider"."""
     return next((short for short, name in _SHORT_NAMES.items() if name == full), full)
 
 
