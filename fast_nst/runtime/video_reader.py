@@ -146,11 +146,12 @@ class VideoReader:
                     yield None, self._retimed(waiting)
                     waiting = []
             if not unfinished:
-                return
+                break
+        else:
+            if self._started and not self._broken and self._ends_early():
+                self._broken = "the file ends"
         if waiting and self._started:
             yield None, self._retimed(waiting)
-        if self._started and not self._broken and self._ends_early():
-            self._broken = "the file ends"
 
     def _packets(self) -> Iterator[Packet]:
         """All packets; where reading fails, what the decoder still holds comes out at the end."""
