@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -115,20 +116,23 @@ def make_clip(
             packet.pts = packet.dts = begin
             packet.duration = length
             output.mux(packet)
+        sounds = [] if sound is None else _noise(sound, len(times))
         colors = {"dst_colorspace": {1: "ITU709", 9: "BT2020"}.get(tags[0], "ITU601")}
         colors["dst_color_range"] = "JPEG" if tags[1] == 2 else "MPEG"
-        for index in range(len(times)):
+        for index, ticks in enumerate(times):
             frame = av.VideoFrame.from_ndarray(corners(height, width, index), format="rgb24")
-            frame = frame.reformat(format=format, **({} if format == "pal8" else colors))
-            frame.pts, frame.time_base = times[index], time_base
+            frame = frame.reformat(format=format, **colors)
+            frame.pts, frame.time_base = ticks, time_base
             output.mux(video.encode(frame))
-        output.mux(video.encode(None))
-        if sound is not None:
-            noise = (
-                np.random.default_rng(0).uniform(-0.1, 0.1, (1, 44100 * len(times) // 25)).astype(np.float32)
-            )
-            tone = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
-            tone.sample_rate, tone.pts = 44100, 0
-            output.mux(sound.encode(tone))
-            output.mux(sound.encode(None))
+            while sounds and sounds[0].pts * sounds[0].time_base <= ticks * time_base:
+                output.mux(sounds.pop(0))
+        output.mux([*video.encode(None), *sounds])
     return path
+
+
+def _noise(stream: Any, frames: int) -> list[Any]:
+    """Packets of AAC noise as long as so many frames."""
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 44100 * frames // 25)).astype(np.float32)
+    tone = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    tone.sample_rate, tone.pts = 44100, 0
+    return [*stream.encode(tone), *stream.encode(None)]
