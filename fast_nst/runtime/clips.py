@@ -40,6 +40,8 @@ class Clip:
     """Width of a pixel over its height."""
     frames: int | None = None
     """Number of frames to come, if known."""
+    steady: bool = True
+    """All frames last equally long."""
 
 
 @dataclass

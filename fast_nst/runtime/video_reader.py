@@ -262,6 +262,7 @@ class VideoReader:
             color=color_for_size(color_of(frame), *fitted),
             pixel_aspect=aspect,
             frames=frames or None,
+            steady=self.video.average_rate == self.video.base_rate,
         )
 
     def _why_nothing(self) -> str:
@@ -270,4 +271,5 @@ class VideoReader:
         length = float(length_of(self.container))
         if self._wanted.start and self._wanted.start >= length:
             return f"nothing comes after --start {float(self._wanted.start):g}; it lasts {length:.2f} s"
-        return "no frame of it decodes" if self._wanted == Wanted() else "no frame lies in that part of it"
+        part = self._wanted.start or self._wanted.end is not None
+        return "no frame lies in that part of it" if part else "no frame of it decodes"

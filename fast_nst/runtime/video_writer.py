@@ -109,7 +109,7 @@ class VideoWriter:
             self._video = self._add_video(codec, quality)
             self._copies: dict[int, Stream] = {}
             if source is not None:
-                self._copies = _add_copies(self._output, source)
+                self._copies = _add_copies(self._output, muxer, source)
                 _copy_tags(self._output, self._video, source)
             with self._explained():
                 self._output.start_encoding()
@@ -161,8 +161,12 @@ class VideoWriter:
         from av import VideoStream
         from av.codec.codec import UnknownCodecError
 
-        encoder, options = _encoder(codec, quality)
         clip = self._clip
+        encoder, options = _encoder(codec, quality)
+        if codec == "h264" and not clip.steady:
+            # MP4 adds up the times between frames as they are decoded. B-frames decode in another
+            # order, and with uneven times the sum misses the end.
+            options["bf"] = "0"
         try:
             stream = self._output.add_stream(encoder, rate=clip.rate, options=options)
         except UnknownCodecError as error:
@@ -233,14 +237,16 @@ def _encoder(codec: str, quality: int) -> tuple[str, dict[str, str]]:
     return "libx264", {"crf": f"{factor:.1f}", "preset": "medium"}
 
 
-def _add_copies(output: OutputContainer, source: VideoReader) -> dict[int, Stream]:
-    """Index of each stream to copy -> its place in the output."""
+def _add_copies(output: OutputContainer, muxer: str, source: VideoReader) -> dict[int, Stream]:
+    """Index of each stream to copy -> its place in the output. Matroska gets its fonts, too."""
     copies = {}
     for stream in source.copied:
         copy = output.add_stream_from_template(stream)
         copy.metadata.update(_tags(stream))
         copy.disposition = stream.disposition
         copies[stream.index] = copy
+    for attachment in source.container.streams.attachments if muxer == "matroska" else ():
+        output.add_stream_from_template(attachment)
     return copies
 
 
