@@ -2,10 +2,12 @@
 
     python scripts/measure_video.py throughput clip.mp4 --model strokes --frames 60
     python scripts/measure_video.py memory clip.mp4 --model strokes --seconds 60 --size 96
+    python scripts/measure_video.py flicker clip.mp4 --model strokes --frames 40 --size 320
 
 `throughput` runs the model alone on decoded frames and `fast_nst.runtime.video` on the file, in turns,
 and prints the ratio. `memory` repeats the clip until it is long enough, stylizes that, and prints the
-resident memory along the way.
+resident memory along the way. `flicker` prints how much a result changes from frame to frame where it
+should only move, without and with --smooth.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 
 from fast_nst import Stylizer
 from fast_nst.runtime.clips import Wanted
+from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.video import VideoOptions, stylize_video
 from fast_nst.runtime.video_reader import VideoReader
 
@@ -85,6 +88,28 @@ def memory(clip: Path, model: str, seconds: float, size: int | None, threads: in
     print(f"growth from the second tenth to the last: {100 * (tenths[-1] / tenths[0] - 1):+.1f} %")
 
 
+def flicker(clip: Path, model: str, frames: int, size: int | None, threads: int | None) -> None:
+    """Mean change in grey levels along the motion, where both directions of the flow agree."""
+    import cv2
+
+    stylizer = Stylizer(model, threads=threads)
+    with VideoReader(clip, Wanted(size=size), lambda stream: False) as reader:
+        film = [
+            step.pixels for step, _ in zip(reader, range(frames), strict=False) if step.pixels is not None
+        ]
+    plain = [stylizer(frame) for frame in film]
+    smoother = Smoother()
+    steadier = [smoother(*pair) for pair in zip(film, plain, strict=True)]
+    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in film]
+    for name, results in (("the film", film), ("stylized", plain), ("with --smooth", steadier)):
+        changes = []
+        for index in range(1, len(film)):
+            moved, trust = smoother.move(greys[index - 1], results[index - 1], greys[index])
+            change = np.abs(moved.astype(float) - results[index]).mean(-1)
+            changes.append(change[trust > 0.99].mean())
+        print(f"{name:14} {np.mean(changes):.2f} grey levels")
+
+
 def _repeat(clip: Path, target: Path, seconds: float) -> float:
     """The clip's video packets over and over, as a file of so many seconds."""
     ticks = 0
@@ -111,7 +136,7 @@ def _resident() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=("throughput", "memory"))
+    parser.add_argument("what", choices=("throughput", "memory", "flicker"))
     parser.add_argument("clip", type=Path)
     parser.add_argument("--model", default="strokes")
     parser.add_argument("--size", type=int)
@@ -122,6 +147,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "throughput":
         throughput(given.clip, given.model, given.frames, given.size, given.threads, given.rounds)
+    elif given.what == "flicker":
+        flicker(given.clip, given.model, given.frames, given.size, given.threads)
     else:
         memory(given.clip, given.model, given.seconds, given.size, given.threads)
 

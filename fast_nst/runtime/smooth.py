@@ -39,7 +39,7 @@ class Smoother:
         grey = self._cv.cvtColor(content, self._cv.COLOR_RGB2GRAY)
         result = stylized
         if self._before is not None:
-            moved, trust = self._move(*self._before, grey)
+            moved, trust = self.move(*self._before, grey)
             if trust.mean() >= _CUT:
                 share = (_KEPT * trust)[..., None]
                 mixed = stylized + share * (moved.astype(np.float32) - stylized)
@@ -47,8 +47,11 @@ class Smoother:
         self._before = grey, result
         return result
 
-    def _move(self, old: np.ndarray, result: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The earlier result where things are now, [H, W, 3], and the trust in it, [H, W] in [0, 1]."""
+    def move(self, old: np.ndarray, result: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The result of frame `old` where things are in frame `new`, and the trust in it.
+
+        Both frames are uint8 grey [H, W]; the results are uint8 [H, W, 3] and [H, W] from 0 to 1.
+        """
         height, width = new.shape
         back, forth = self._flow(new, old), self._flow(old, new)  # [H, W, 2], pixels
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fast_nst.runtime.clips import Clip, Step, Wanted, fit
 from fast_nst.runtime.containers import (
     UnreadableVideo,
@@ -83,7 +85,7 @@ class VideoReader:
             if frame is None:
                 yield Step(packets=packets)
             else:
-                pixels = to_pixels(frame, self.clip.width, self.clip.height, self._turn)
+                pixels = self._to_pixels(frame)
                 yield Step(pixels, frame.pts or 0, frame.duration, packets)
 
     @property
@@ -180,6 +182,15 @@ class VideoReader:
             if frame.is_corrupt:
                 self._note_damage()
         return frames
+
+    def _to_pixels(self, frame: VideoFrame) -> np.ndarray | None:
+        import av
+
+        try:
+            return to_pixels(frame, self.clip.width, self.clip.height, self._turn)
+        except av.FFmpegError:  # a damaged header can announce pixels of any kind
+            self._note_damage()
+            return None
 
     def _note_damage(self) -> None:
         if not self._started and self._wanted.start:

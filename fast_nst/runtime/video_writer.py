@@ -158,7 +158,7 @@ class VideoWriter:
             self._output.close()
 
     def _add_video(self, codec: str, quality: int) -> VideoStream:
-        from av import VideoStream
+        import av
         from av.codec.codec import UnknownCodecError
 
         clip = self._clip
@@ -171,7 +171,7 @@ class VideoWriter:
             stream = self._output.add_stream(encoder, rate=clip.rate, options=options)
         except UnknownCodecError as error:
             raise UserError(f"this PyAV has no encoder {encoder}; install av from PyPI") from error
-        assert isinstance(stream, VideoStream)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = clip.width, clip.height
         # 4:2:0 plays everywhere, but in H.264 its sides are even; 4:4:4 keeps an odd size as it is.
         odd = codec == "h264" and (clip.width % 2 or clip.height % 2)
@@ -184,7 +184,7 @@ class VideoWriter:
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = tags
         try:
             context.open()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, av.FFmpegError) as error:
             size = f"{clip.width}x{clip.height} pixels"
             raise UnsuitableFormat(f"cannot write {self._name}: {codec} does not take {size}") from error
         return stream
@@ -206,7 +206,9 @@ class VideoWriter:
         self._last_dts[index] = packet.dts
         try:
             self._output.mux_one(packet)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):  # of the disk, not of the packet
+                raise
             self._lost += 1
 
     def _mux(self, packets: Iterable[Packet]) -> None:
@@ -217,9 +219,11 @@ class VideoWriter:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        import av
+
         try:
             yield
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             raise UserError(f"cannot write {self._name}: {reason_of(error)}") from error
 
 

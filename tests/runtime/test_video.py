@@ -376,6 +376,17 @@ def test_a_file_with_flipped_bytes_never_stops_the_job(
     assert problems
 
 
+def test_a_damaged_packet_of_sound_does_not_cost_the_video(negative: Stylizer, tmp_path: Path) -> None:
+    """Out of a transport stream libav rewrites AAC packets, and fails where one announces too much."""
+    data = make_clip(tmp_path / "in.ts", 50, audio=True).read_bytes()
+    header = data.index(b"\xff\xf1\x50", len(data) // 2)
+    damaged = data[: header + 1] + b"\xf0" + data[header + 2 : header + 6] + b"\xff" + data[header + 7 :]
+    (tmp_path / "in.ts").write_bytes(damaged)
+    report = run(negative, tmp_path / "in.ts", tmp_path / "out.mp4")
+    assert report.frames == 50
+    assert report.problem == "1 damaged packet of sound or subtitles left out"
+
+
 def test_a_file_without_a_frame_is_one_clear_line(negative: Stylizer, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "sound.mp4"), "w") as output:
         stream = output.add_stream("aac", rate=44100)
