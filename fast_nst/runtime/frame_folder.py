@@ -22,8 +22,6 @@ class FrameReader:
     Raises UnreadablePicture if none can be read, UserError where `wanted` leaves none.
     """
 
-    container = None
-
     def __init__(self, paths: Sequence[Path], rate: Fraction, wanted: Wanted) -> None:
         first = -(-wanted.start * rate // 1)  # up to the next frame
         end = len(paths) if wanted.end is None else min(len(paths), -(-wanted.end * rate // 1))

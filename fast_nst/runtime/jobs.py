@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
@@ -39,13 +39,8 @@ class _Found:
     """Pictures and videos of one input, and the folder whose tree below is kept."""
 
     root: Path
-    files: list[Path]
+    files: dict[Path, Kind]
     is_folder: bool
-    kinds: dict[Path, Kind] = field(default_factory=dict)
-    """Of every file, by what it holds."""
-
-    def __post_init__(self) -> None:
-        self.kinds.update({path: kind_of(path) for path in self.files})
 
 
 def plan_jobs(inputs: list[str], output: Path, format: str | None = None) -> list[Job]:
@@ -80,7 +75,7 @@ def _find(text: str, output: Path | None) -> _Found | None:
             return None
         return _Found(path, _outside(find_pictures(path, is_media_name), output, text), is_folder=True)
     if path.exists():
-        return _Found(path.parent, [path], is_folder=False)
+        return _Found(path.parent, {path: kind_of(path)}, is_folder=False)
     if not glob.has_magic(text):
         raise UserError(f"input {text} does not exist")
     pattern = str(path.expanduser())
@@ -90,36 +85,37 @@ def _find(text: str, output: Path | None) -> _Found | None:
     return _Found(_fixed_part(pattern), _outside(files, output, text), is_folder=False)
 
 
-def _outside(files: list[Path], output: Path | None, text: str) -> list[Path]:
-    """Those not below the output: results of an earlier run are no inputs of this one."""
+def _outside(files: list[Path], output: Path | None, text: str) -> dict[Path, Kind]:
+    """Those not below the output, with their kinds: results of an earlier run are no inputs of this one."""
     if output is not None:
         files = [path for path in files if not _is_inside(path, output)]
     if not files:
         raise UserError(f"input {text} holds no picture and no video ({ALL_SUFFIXES})")
-    return files
+    return {path: kind_of(path) for path in files}
 
 
 def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
     """The tree below each input's root, below the output; of several folders below their names."""
     several_folders = sum(item.is_folder for item in found) > 1
-    kinds = {kind for item in found for kind in item.kinds.values()}
+    kinds = {kind for item in found for kind in item.files.values()}
     for_videos = format is not None and _is_video_format(format)
     if for_videos and "video" not in kinds:
         raise UserError(f"--format {format} is for videos; to make one of pictures name it: --output out.mp4")
     to_frames = format is not None and not for_videos and kinds == {"video"}
-    if to_frames and len(found) == 1 and len(found[0].files) == 1 and not found[0].is_folder:
-        return [Job(found[0].files[0], output, "video")]
+    named = [path for item in found if not item.is_folder for path in item.files]
+    if to_frames and len(named) == 1 and len(found) == 1:
+        return [Job(named[0], output, "video")]
     jobs = []
     for item in found:
         below = output / item.root.resolve().name if several_folders and item.is_folder else output
-        for source in item.files:
-            kind = item.kinds[source]
-            suffix = (
-                ""
-                if to_frames
-                else _suffix(source, kind, format if for_videos == (kind == "video") else None)
-            )
-            jobs.append(Job(source, (below / source.relative_to(item.root)).with_suffix(suffix), kind))
+        for source, kind in item.files.items():
+            target = below / source.relative_to(item.root)
+            if to_frames:  # without a dot, or it could be taken for a video file
+                target = target.with_name(source.stem.replace(".", "-"))
+            else:
+                fitting = format if for_videos == (kind == "video") else None
+                target = target.with_suffix(_suffix(source, kind, fitting))
+            jobs.append(Job(source, target, kind))
     return jobs
 
 
@@ -145,11 +141,14 @@ def _unique(jobs: list[Job]) -> list[Job]:
 
 def _tell_apart(jobs: list[Job]) -> list[Job]:
     """Where a.jpg and a.png would both become a.webp, they become a.jpg.webp and a.png.webp."""
+
+    def full_name(job: Job) -> str:
+        suffix = job.target.suffix
+        return job.source.name + suffix if suffix else job.source.name.replace(".", "-")
+
     counts = Counter(job.target for job in jobs)
     return [
-        replace(job, target=job.target.with_name(job.source.name + job.target.suffix))
-        if counts[job.target] > 1
-        else job
+        replace(job, target=job.target.with_name(full_name(job))) if counts[job.target] > 1 else job
         for job in jobs
     ]
 
@@ -182,7 +181,7 @@ def _is_one_file(output: Path) -> bool:
 
 def _single_job(inputs: list[str], found: list[_Found], output: Path, format: str | None) -> Job:
     files = [path for item in found for path in item.files]
-    kinds = {kind for item in found for kind in item.kinds.values()}
+    kinds = {kind for item in found for kind in item.files.values()}
     to_video = output.suffix.lower() in WRITABLE_VIDEOS
     one = len(files) == 1 and not found[0].is_folder
     if to_video and kinds == {"picture"} and not (one and is_gif_name(files[0])):
