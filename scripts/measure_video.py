@@ -5,9 +5,10 @@
     python scripts/measure_video.py flicker clip.mp4 --model strokes --frames 40 --size 320
 
 `throughput` runs the model alone on decoded frames and `fast_nst.runtime.video` on the file, in turns,
-and prints the ratio. `memory` repeats the clip until it is long enough, stylizes that, and prints the
-resident memory along the way. `flicker` prints how much a result changes from frame to frame where it
-should only move, without and with --smooth.
+and prints the ratio of the speeds, and the model's share of the CPU time: the ratio where one core does
+everything and nothing else. `memory` repeats the clip until it is long enough, stylizes that, and prints
+the resident memory along the way. `flicker` prints how much a result changes from frame to frame where
+it should only move, without and with --smooth.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,22 +42,26 @@ def throughput(
         ]
         end = float(frames / reader.clip.rate)
     stylizer(pixels[0])
-    speeds: dict[str, list[float]] = {"model": [], "pipeline": [], "pipeline --smooth": []}
+    seconds: dict[str, list[tuple[float, float]]] = {"model": [], "pipeline": [], "pipeline --smooth": []}
+
+    def timed(name: str, work: Callable[[], int]) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        count = work()
+        seconds[name].append(((time.perf_counter() - wall) / count, (time.process_time() - cpu) / count))
+
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            started = time.perf_counter()
-            for frame in pixels:
-                stylizer(frame)
-            speeds["model"].append(len(pixels) / (time.perf_counter() - started))
+            timed("model", lambda: len([stylizer(frame) for frame in pixels]))
             for name in ("pipeline", "pipeline --smooth"):
                 options = VideoOptions(size=size, end=end, smooth=name != "pipeline")
-                started = time.perf_counter()
-                report = stylize_video(stylizer, clip, Path(folder, "out.mp4"), options)
-                speeds[name].append(report.frames / (time.perf_counter() - started))
-    bare = np.array(speeds["model"])
-    for name, values in speeds.items():
-        ratio = np.median(np.array(values) / bare)
-        print(f"{name:18} {np.median(values):7.2f} frames/s   {100 * ratio:5.1f} % of the model's")
+                target = Path(folder, "out.mp4")
+                timed(name, lambda o=options, t=target: stylize_video(stylizer, clip, t, o).frames)  # type: ignore[misc]
+    bare = np.array(seconds["model"])
+    for name, values in seconds.items():
+        wall, cpu = np.median(np.array(values), axis=0)
+        rate, work = 100 * np.median(bare / np.array(values), axis=0)
+        print(f"{name:18} {1 / wall:7.2f} frames/s, {rate:5.1f} % of the model's;", end=" ")
+        print(f"{1000 * cpu:7.1f} ms of CPU a frame, the model {work:5.1f} % of it")
 
 
 def memory(clip: Path, model: str, seconds: float, size: int | None, threads: int | None) -> None:
