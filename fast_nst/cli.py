@@ -28,8 +28,8 @@ EXTRAS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0 done, 1 done but something was skipped, 2 the user has to change something,
-    130/143 stopped by SIGINT/SIGTERM with the state saved.
+    0 done, 1 done but something was skipped or damaged, 2 the user has to change something,
+    130/143 stopped by SIGINT/SIGTERM with what was done saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
@@ -138,7 +138,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _stylize(arguments: list[str]) -> int:
-    """stylize pictures, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
+    """stylize pictures, videos, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
     from fast_nst.runtime.stylize import StylizeOptions, stylize_files
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
@@ -146,9 +146,12 @@ def _stylize(arguments: list[str]) -> int:
     code = OK
     for source, reason in report.skipped:
         print(f"skipped {source}: {reason}", file=sys.stderr)
-    if report.skipped:
+    for source, reason in report.damaged:
+        print(f"damaged {source}: {reason}", file=sys.stderr)
+    if report.skipped or report.damaged:
         done = len(report.written) + len(report.kept)
-        code = _fail(f"{done} done, {len(report.skipped)} skipped", SKIPPED)
+        damaged = f", {len(report.damaged)} of them damaged" if report.damaged else ""
+        code = _fail(f"{done} done{damaged}, {len(report.skipped)} skipped", SKIPPED)
     try:
         print("".join(f"{path}\n" for path in report.written), end="", flush=True)
     except BrokenPipeError:  # what was skipped still counts

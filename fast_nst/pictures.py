@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,9 +171,26 @@ def writable_format(name: str) -> str:
     return found
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
-    """Every picture file below `folder`, by suffix, sorted; hidden files and folders are left out.
+def looks_like_picture(prefix: bytes) -> bool:
+    """Whether these first bytes of a file (16 or more) are those of a picture format that can be read."""
+    Image.init()
+    for name in _READABLE:
+        _, accept = Image.OPEN.get(name, (None, None))
+        if accept is not None and accept(prefix):
+            return True
+    return False
 
+
+def is_picture_name(path: str | Path) -> bool:
+    """Whether a file name is that of a picture: a known suffix, and not hidden."""
+    path = Path(path)
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def find_pictures(folder: str | Path, wanted: Callable[[Path], bool] = is_picture_name) -> list[Path]:
+    """Every picture file below `folder`, sorted; hidden folders are left out.
+
+    `wanted` tells from its name whether a file is one; by default by suffix, hidden ones are none.
     Symbolic links to folders are not followed. Raises UserError if a folder cannot be read.
     """
 
@@ -183,14 +200,8 @@ def find_pictures(folder: str | Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in files if is_picture_name(name)]
+        found += [path for name in files if wanted(path := Path(parent, name))]
     return sorted(found)
-
-
-def is_picture_name(path: str | Path) -> bool:
-    """Whether a file name is that of a picture: a known suffix, and not hidden."""
-    path = Path(path)
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
 class _Refused(Exception):

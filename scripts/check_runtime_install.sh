@@ -20,6 +20,17 @@ style=$(fast-nst models | head -n 1 | cut -f 1)
 fast-nst stylize "$source/fast_nst/assets/strokes.jpg" --model "$style" --output stylized.png
 fast-nst benchmark "$style" --sizes 64 --rounds 1 --seconds 0.1
 python - <<'PYTHON'
+import av
+import numpy as np
+
+with av.open("clip.mkv", "w") as clip:
+    stream = clip.add_stream("ffv1", rate=25, width=64, height=48)
+    for _ in range(3):
+        clip.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+    clip.mux(stream.encode(None))
+PYTHON
+fast-nst stylize clip.mkv --model "$style" --output stylized.mp4
+python - <<'PYTHON'
 import subprocess
 import sys
 import time

@@ -8,102 +8,131 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
-from fast_nst.pictures import (
-    PICTURE_SUFFIXES,
-    WRITABLE,
-    find_pictures,
-    is_picture_name,
-    writable_format,
+from fast_nst.pictures import PICTURE_SUFFIXES, WRITABLE, find_pictures, writable_format
+from fast_nst.runtime.media import (
+    ALL_SUFFIXES,
+    VIDEO_SUFFIXES,
+    WRITABLE_VIDEOS,
+    Kind,
+    in_natural_order,
+    is_gif_name,
+    is_media_name,
+    kind_of,
+    writable_video,
 )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to read and the file its result goes to."""
+    """One picture or video to read and what its result goes to."""
 
     source: Path
     target: Path
+    """The result's file; the folder of a video's frames."""
+    kind: Kind = "picture"
+    frames: tuple[Path, ...] = ()
+    """Pictures that make a video together, in order; `source` is then the folder they are in."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Pictures of one input, and the folder whose tree below is kept."""
+    """Pictures and videos of one input, and the folder whose tree below is kept."""
 
     root: Path
-    pictures: list[Path]
+    files: dict[Path, Kind]
     is_folder: bool
 
 
 def plan_jobs(inputs: list[str], output: Path, format: str | None = None) -> list[Job]:
-    """Pair every picture with its result file; nothing is written and no picture is opened.
+    """Pair every picture and video with its result; nothing is written, of files the first bytes are read.
+
+    A picture's `format` is for the pictures; where there are videos only, it makes folders of frames
+    of them. A video's is for the videos. Several pictures become one video where `output` is one.
 
     Raises UserError for an input that does not exist or holds no picture, for an output that does
     not fit the inputs, and where a result would overwrite an input or another result.
     """
     if not inputs:
         raise UserError("no input given: name picture files, folders or patterns")
-    own_file = _is_picture_file(output)
+    own_file = _is_one_file(output)
     found = [item for text in inputs if (item := _find(text, None if own_file else output))]
     if not found:
         raise UserError(f"--output {output} is or holds the input itself; choose another folder")
     if own_file:
         return [_single_job(inputs, found, output, format)]
     if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output} is a file; give a folder, or a name ending in .jpg, .png, ...")
+        raise UserError(f"--output {output} is a file; give a folder, or a name ending in .jpg, .mp4, ...")
     jobs = _tell_apart(_unique(_place(found, output, format)))
     _refuse_clashes(jobs)
     return jobs
 
 
 def _find(text: str, output: Path | None) -> _Found | None:
-    """The pictures one input stands for; None for a folder that is the output or lies inside it."""
+    """The files one input stands for; None for a folder that is the output or lies inside it."""
     path = Path(text)
     if path.is_dir():
         if output is not None and _is_inside(path, output):
             return None
-        return _Found(path, _outside(find_pictures(path), output, text), is_folder=True)
+        return _Found(path, _outside(find_pictures(path, is_media_name), output, text), is_folder=True)
     if path.exists():
-        return _Found(path.parent, [path], is_folder=False)
+        return _Found(path.parent, {path: kind_of(path)}, is_folder=False)
     if not glob.has_magic(text):
         raise UserError(f"input {text} does not exist")
     pattern = str(path.expanduser())
     # Path.glob wants the fixed part and the pattern apart.
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    pictures = [match for match in matches if is_picture_name(match) and match.is_file()]
-    return _Found(_fixed_part(pattern), _outside(pictures, output, text), is_folder=False)
+    files = [match for match in matches if is_media_name(match) and match.is_file()]
+    return _Found(_fixed_part(pattern), _outside(files, output, text), is_folder=False)
 
 
-def _outside(pictures: list[Path], output: Path | None, text: str) -> list[Path]:
-    """Those not below the output: results of an earlier run are no inputs of this one."""
+def _outside(files: list[Path], output: Path | None, text: str) -> dict[Path, Kind]:
+    """Those not below the output, with their kinds: results of an earlier run are no inputs of this one."""
     if output is not None:
-        pictures = [path for path in pictures if not _is_inside(path, output)]
-    if not pictures:
-        raise UserError(f"input {text} holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))})")
-    return pictures
+        files = [path for path in files if not _is_inside(path, output)]
+    if not files:
+        raise UserError(f"input {text} holds no picture and no video ({ALL_SUFFIXES})")
+    return {path: kind_of(path) for path in files}
 
 
 def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
     """The tree below each input's root, below the output; of several folders below their names."""
     several_folders = sum(item.is_folder for item in found) > 1
+    kinds = {kind for item in found for kind in item.files.values()}
+    for_videos = format is not None and _is_video_format(format)
+    if for_videos and "video" not in kinds:
+        raise UserError(f"--format {format} is for videos; to make one of pictures name it: --output out.mp4")
+    to_frames = format is not None and not for_videos and kinds == {"video"}
+    named = [path for item in found if not item.is_folder for path in item.files]
+    if to_frames and len(named) == 1 and len(found) == 1:
+        return [Job(named[0], output, "video")]
     jobs = []
     for item in found:
         below = output / item.root.resolve().name if several_folders and item.is_folder else output
-        for source in item.pictures:
+        for source, kind in item.files.items():
             target = below / source.relative_to(item.root)
-            jobs.append(Job(source, target.with_suffix(_suffix(source, format))))
+            if to_frames:  # without a dot, or it could be taken for a video file
+                target = target.with_name(source.stem.replace(".", "-"))
+            else:
+                fitting = format if for_videos == (kind == "video") else None
+                target = target.with_suffix(_suffix(source, kind, fitting))
+            jobs.append(Job(source, target, kind))
     return jobs
 
 
-def _suffix(source: Path, format: str | None) -> str:
+def _suffix(source: Path, kind: Kind, format: str | None) -> str:
+    """The result's, for a `format` that fits the kind, or the one nearest to the source's."""
+    suffix = source.suffix.lower()
     if format is not None:
         return "." + format.lower().removeprefix(".")
-    if source.suffix.lower() in (".jpe", ".jfif", ".mpo"):
+    if kind == "video":
+        return source.suffix if suffix in WRITABLE_VIDEOS else ".mp4"
+    if suffix in (".jpe", ".jfif", ".mpo"):
         return ".jpg"
-    return source.suffix if source.suffix.lower() in WRITABLE else ".png"
+    return source.suffix if suffix in WRITABLE else ".png"
 
 
 def _unique(jobs: list[Job]) -> list[Job]:
-    """The same picture named twice is done once."""
+    """The same file named twice is done once."""
     first: dict[Path, Job] = {}
     for job in jobs:
         first.setdefault(job.source.absolute(), job)
@@ -112,17 +141,20 @@ def _unique(jobs: list[Job]) -> list[Job]:
 
 def _tell_apart(jobs: list[Job]) -> list[Job]:
     """Where a.jpg and a.png would both become a.webp, they become a.jpg.webp and a.png.webp."""
+
+    def full_name(job: Job) -> str:
+        suffix = job.target.suffix
+        return job.source.name + suffix if suffix else job.source.name.replace(".", "-")
+
     counts = Counter(job.target for job in jobs)
     return [
-        replace(job, target=job.target.with_name(job.source.name + job.target.suffix))
-        if counts[job.target] > 1
-        else job
+        replace(job, target=job.target.with_name(full_name(job))) if counts[job.target] > 1 else job
         for job in jobs
     ]
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs}
+    sources = {path.resolve() for job in jobs for path in (job.source, *job.frames)}
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.target.resolve() in sources:
@@ -135,26 +167,58 @@ def _refuse_clashes(jobs: list[Job]) -> None:
         taken[job.target] = job.source
 
 
-def _is_picture_file(output: Path) -> bool:
-    """Whether --output means one file: a picture's name that is not a folder already."""
-    if output.is_dir() or output.suffix.lower() not in PICTURE_SUFFIXES:
+def _is_one_file(output: Path) -> bool:
+    """Whether --output means one file: a picture's or video's name that is not a folder already."""
+    suffix = output.suffix.lower()
+    if output.is_dir() or suffix not in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
         return False
     try:
-        writable_format(output.suffix)
+        writable_video(suffix) if suffix in VIDEO_SUFFIXES else writable_format(suffix)
     except UserError as error:
         raise UserError(f"--output {output}: {error}") from None
     return True
 
 
 def _single_job(inputs: list[str], found: list[_Found], output: Path, format: str | None) -> Job:
-    pictures = [path for item in found for path in item.pictures]
-    if len(pictures) > 1 or any(item.is_folder for item in found):
+    files = [path for item in found for path in item.files]
+    kinds = {kind for item in found for kind in item.files.values()}
+    to_video = output.suffix.lower() in WRITABLE_VIDEOS
+    one = len(files) == 1 and not found[0].is_folder
+    if to_video and kinds == {"picture"} and not (one and is_gif_name(files[0])):
+        job = Job(found[0].root, output, "video", _as_frames(found))
+    elif not one:
         named = " ".join(inputs)
         raise UserError(f"--output {output} is one file, but {named} may be many; give a folder")
-    if format is not None and writable_format(format) != writable_format(output.suffix):
+    elif kinds == {"video"} and not to_video and not is_gif_name(files[0]):
+        raise UserError(
+            f"--output {output} is a picture, but {files[0]} is a video; name a video, "
+            "or for its frames a folder with --format png"
+        )
+    else:
+        job = Job(files[0], output, "video" if to_video else "picture")
+    if format is not None and _muxer_or_format(format) != _muxer_or_format(output.suffix):
         raise UserError(f"--output {output} and --format {format} contradict each other")
-    _refuse_clashes([Job(pictures[0], output)])
-    return Job(pictures[0], output)
+    _refuse_clashes([job])
+    return job
+
+
+def _as_frames(found: list[_Found]) -> tuple[Path, ...]:
+    """The pictures in the order of their numbers; of a folder those in it, not below it."""
+    frames: list[Path] = []
+    for item in found:
+        own = [path for path in item.files if not item.is_folder or path.parent == item.root]
+        if not own:
+            raise UserError(f"{item.root} itself holds no picture; name the folder with the frames")
+        frames += in_natural_order(own)
+    return tuple(frames)
+
+
+def _is_video_format(format: str) -> bool:
+    return "." + format.lower().removeprefix(".") in WRITABLE_VIDEOS
+
+
+def _muxer_or_format(name: str) -> str:
+    return writable_video(name) if _is_video_format(name) else writable_format(name)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

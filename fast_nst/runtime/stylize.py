@@ -1,4 +1,4 @@
-"""The batch job behind `fast-nst stylize`: many pictures, one model; a bad one stops nothing."""
+"""The batch job behind `fast-nst stylize`: many pictures and videos, one model; a bad one stops nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
@@ -23,32 +23,38 @@ from fast_nst.pictures import (
     encode_picture,
     writable_format,
 )
+from fast_nst.runtime.containers import UnreadableVideo
 from fast_nst.runtime.jobs import Job, plan_jobs
+from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.models import resolve_model
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
+from fast_nst.runtime.video import VideoOptions, stylize_video
+from fast_nst.stop import StopRequest
 
 _DECODED_AHEAD = 2  # hides the decoding behind the network, and bounds the memory
 
 
 @dataclass
 class StylizeOptions:
-    """How pictures are stylized and where the results go."""
+    """How pictures and videos are stylized and where the results go."""
 
     model: str
     """ONNX file, run folder, or name of a shipped style (see `fast-nst models`)."""
     output: Path = Path("stylized")
-    """Folder of the results, or the result's file when there is one input picture."""
+    """Folder of the results; the result's file when there is one input; a video's (.mp4, .mov, .mkv,
+    .webm, .gif) when the inputs are its frames."""
     size: int | None = None
-    """Longer side in pixels each picture is resized to first, and its result has. Smaller: bolder
-    strokes, less memory. Default: the picture's own size."""
+    """Longer side in pixels each picture or frame is resized to first, and its result has. Smaller:
+    bolder strokes, less memory. Default: its own size."""
     strength: float = 1.0
     """From 0 (the picture as it was) to 1 (the style in full)."""
     preserve_color: bool = False
     """Keep the picture's own colors; take only light and dark from the style."""
     format: str | None = None
-    """jpg, png, webp, tiff, bmp or avif. Default: as the input, png if that cannot be."""
+    """Pictures: jpg, png, webp, tiff, bmp or avif; videos: mp4, mov, mkv, webm or gif, and a picture format
+    for folders of their frames. Default: as the input, png or mp4 if that cannot be."""
     quality: int = 95
-    """From 1 to 100, for jpg, webp and avif."""
+    """From 1 to 100, for jpg, webp, avif and videos."""
     threads: int | None = None
     """CPU threads. Default: one per core."""
     providers: str | None = None
@@ -57,7 +63,17 @@ class StylizeOptions:
     overwrite: bool = True
     """Write over results that exist already; false keeps them and makes only the missing ones."""
     max_pixels: int | None = None
-    """Skip pictures of more pixels than this. Default: 179 million."""
+    """Skip pictures and videos of more pixels than this. Default: 179 million."""
+    start: float | str = 0
+    """Videos: where to begin, in seconds or as hh:mm:ss.f."""
+    end: float | str | None = None
+    """Videos: where to stop, in seconds or as hh:mm:ss.f."""
+    fps: float | str | None = None
+    """Frames per second of a video made of pictures, such as 24 or 30000/1001."""
+    codec: str | None = None
+    """Videos: h264, vp9 or av1. Default: h264, and vp9 in webm."""
+    smooth: bool = False
+    """Videos: less flicker, by blending along the motion; needs OpenCV (pip install 'fast-nst[smooth]')."""
 
     def __post_init__(self) -> None:
         self.output = Path(self.output)
@@ -69,47 +85,59 @@ class StylizeOptions:
             raise UserError(f"--strength must be between 0 and 1, not {self.strength}")
         if not 1 <= self.quality <= 100:
             raise UserError(f"--quality must be between 1 and 100, not {self.quality}")
-        if self.format is not None:
+        if self.format is not None and "." + self.format.lower().removeprefix(".") not in WRITABLE_VIDEOS:
             try:
                 writable_format(self.format)
             except UserError as error:
                 raise UserError(f"--format: {error}") from None
+        self.for_videos()
+
+    def for_videos(self) -> VideoOptions:
+        """Those that count for videos. Raises UserError for a wrong one."""
+        values = {field.name: getattr(self, field.name) for field in fields(VideoOptions)}
+        return VideoOptions(**values | {"format": self.format or "png"})
 
 
 @dataclass
 class Report:
-    """What became of the pictures, in the order of the inputs."""
+    """What became of the inputs: the pictures in their order, then the videos in theirs."""
 
     written: list[Path] = field(default_factory=list)
-    """Result files."""
+    """Result files, and folders of frames."""
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     """Inputs without a result, and why."""
     kept: list[Path] = field(default_factory=list)
     """Results that existed and were left alone (`overwrite` is false)."""
+    damaged: list[tuple[Path, str]] = field(default_factory=list)
+    """Videos that could be read in part only, and why; what could be is among `written`."""
 
 
 def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
-    """Stylize files, folders (all pictures below) and glob patterns (`**` too) into the output.
+    """Stylize files, folders (all below) and glob patterns (`**` too) into the output.
 
-    A single folder or pattern keeps its tree below the output; several folders each go below
-    their own name. Pictures that cannot be read or do not fit into memory are skipped and reported.
+    Pictures and videos are told apart by what the files hold. A single folder or pattern keeps its
+    tree below the output; several folders each go below their own name. What cannot be read or does
+    not fit into memory is skipped and reported.
 
     Raises UserError before any work for inputs that do not exist, an output that cannot be written
-    or that would overwrite an input, a bad model; later only when writing fails.
+    or that would overwrite an input, a bad model; later only when writing fails. Raises Interrupted
+    when SIGINT or SIGTERM ended a video; what was done of it is a file that plays.
     """
     jobs = plan_jobs(inputs, options.output, options.format)
+    _check_rate(jobs, options)
     model = resolve_model(options.model)
     to_file = jobs[0].target == options.output
     _check_writable(options.output.parent if to_file else options.output)
     report = Report()
     if not options.overwrite:
-        report.kept = [job.target for job in jobs if job.target.exists()]
-        jobs = [job for job in jobs if not job.target.exists()]
+        report.kept = [job.target for job in jobs if job.target.is_file()]
+        jobs = [job for job in jobs if not job.target.is_file()]
     providers = options.providers.split(",") if options.providers is not None else None
     stylizer = Stylizer(model, threads=options.threads, providers=providers)
+    pictures = [job for job in jobs if job.kind == "picture"]
     # disable=None: no bar unless stderr is a terminal
-    with tqdm(total=len(jobs), unit="picture", disable=None, delay=1) as bar:
-        for job, decoded in _decode_ahead(jobs, options.max_pixels):
+    with tqdm(total=len(pictures), unit="picture", disable=None, delay=1) as bar:
+        for job, decoded in _decode_ahead(pictures, options.max_pixels):
             try:
                 _stylize_one(stylizer, decoded.result(), job.target, options)
                 report.written.append(job.target)
@@ -118,7 +146,40 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
             except UserError as error:
                 raise UserError(f"{error}; stopped, {_count(report)} written before") from error
             bar.update()
+    _stylize_videos(stylizer, [job for job in jobs if job.kind == "video"], options, report)
     return report
+
+
+def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
+    with StopRequest("stopping; what is done of the video is kept") as stop:
+        for job in jobs:
+            try:
+                video = stylize_video(
+                    stylizer,
+                    job.frames or job.source,
+                    job.target,
+                    options.for_videos(),
+                    stop=lambda: stop.signal is not None,
+                )
+            except (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError) as error:
+                report.skipped.append((job.source, _skip_reason(error)))
+                continue
+            except UserError as error:
+                raise UserError(f"{error}; stopped, {_count(report)} written before") from error
+            report.written.append(job.target)
+            if video.problem:
+                report.damaged.append((job.source, f"{video.problem}; {job.target} holds what could be read"))
+            if stop.signal is not None:
+                what = f"{job.target} holds the first {video.seconds:.1f} s ({video.frames} frames)"
+                raise Interrupted(stop.signal, f"interrupted: {what}" if video.stopped else "interrupted")
+
+
+def _check_rate(jobs: list[Job], options: StylizeOptions) -> None:
+    from_frames = any(job.frames for job in jobs)
+    if from_frames and options.fps is None:
+        raise UserError("a video made of pictures needs its frames per second: --fps 25, say")
+    if options.fps is not None and not from_frames:
+        raise UserError("--fps is for a video made of pictures; a video keeps its own times")
 
 
 def _stylize_one(stylizer: Stylizer, picture: Picture, target: Path, options: StylizeOptions) -> None:
@@ -172,9 +233,9 @@ def _check_writable(folder: Path) -> None:
 def _skip_reason(error: Exception) -> str:
     if isinstance(error, OutOfMemory | MemoryError):
         return f"{str(error) or 'not enough memory'}; try a smaller --size"
-    return error.reason if isinstance(error, UnreadablePicture) else str(error)
+    return error.reason if isinstance(error, UnreadablePicture | UnreadableVideo) else str(error)
 
 
 def _count(report: Report) -> str:
     count = len(report.written)
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return "1 file" if count == 1 else f"{count} files"

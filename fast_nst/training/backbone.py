@@ -29,11 +29,12 @@ from fast_nst.crops import to_float
 from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.labelled import AugmentedPictures, Splits, open_labelled
 from fast_nst.networks.classifier import VGG19, save_backbone
+from fast_nst.stop import StopRequest
 from fast_nst.training import backbone_report
 from fast_nst.training.accuracy import Accuracy, measure_accuracy
 from fast_nst.training.backbone_config import BackboneConfig
 from fast_nst.training.batches import in_plain_words
-from fast_nst.training.guard import StopRequest, leave_signals_to_trainer
+from fast_nst.training.guard import leave_signals_to_trainer
 from fast_nst.training.run import (
     STATE,
     agreed_stop,

@@ -1,14 +1,11 @@
-"""What to do when a loss or gradient is not finite, and when somebody asks the run to stop."""
+"""What to do when a loss or gradient is not finite, and data workers when the run is asked to stop."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any
 
 from fast_nst.errors import UserError
 from fast_nst.training.run import TrainState
@@ -17,7 +14,6 @@ logger = logging.getLogger("fast_nst")
 
 PATIENCE = 5  # bad steps in a row before rolling back
 MAX_ROLLBACKS = 5
-LATER = 2  # seconds after which a second signal means impatience
 LAST_STEP = 60  # seconds between the request to stop and the state saved, ample
 
 
@@ -64,32 +60,6 @@ class FiniteGuard:
             " halved (now %g of the schedule's)",
             *(state.step, PATIENCE, state.good_step, state.lr_scale),
         )
-
-
-class StopRequest:
-    """Notes SIGINT and SIGTERM while a run goes on; one that comes `LATER` is obeyed at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._first = 0.0
-        self._former: dict[int, Any] = {}
-
-    def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            if time.monotonic() - self._first > LATER:
-                raise KeyboardInterrupt
-            return  # the same request: `timeout` signals a process and then its group
-        self.signal, self._first = number, time.monotonic()
-        logger.warning("stopping after this step; the state will be saved")
 
 
 def leave_signals_to_trainer(worker: int) -> None:

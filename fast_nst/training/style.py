@@ -27,9 +27,10 @@ from fast_nst.export import export_run, weights_file
 from fast_nst.losses import PerceptualLoss, content_loss, floats
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.stop import StopRequest
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
-from fast_nst.training.guard import FiniteGuard, StopRequest
+from fast_nst.training.guard import FiniteGuard
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.perturb import stability_loss
 from fast_nst.training.run import (

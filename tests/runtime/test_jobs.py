@@ -53,7 +53,7 @@ def test_output_that_does_not_fit_stops_before_any_work(inside: Path) -> None:
     assert "is one file" in refusal(["in/a.png", "in/b.png"], "c.png")
     assert "is one file" in refusal(["in"], "c.png")
     assert "contradict" in refusal(["in/a.png"], "c.png", format="jpg")
-    assert "cannot write the picture format '.gif'" in refusal(["in/a.png"], "c.gif")
+    assert "cannot write the picture format '.jp2'" in refusal(["in/a.png"], "c.jp2")
     assert "file is a file" in refusal(["in"], "file")
 
 

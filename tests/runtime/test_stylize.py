@@ -186,7 +186,7 @@ def test_output_folder_that_cannot_be_written_is_found_before_the_model_is_loade
         ({"strength": float("nan")}, "--strength"),
         ({"quality": 0}, "--quality"),
         ({"quality": 101}, "--quality"),
-        ({"format": "gif"}, "--format"),
+        ({"format": "psd"}, "--format"),
         ({"threads": 0}, "--threads"),
         ({"max_pixels": 0}, "--max-pixels"),
     ],
@@ -269,7 +269,7 @@ def test_full_disk_stops_with_one_line_and_keeps_what_was_written(tmp_path: Path
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "in"), str(tiny_model), str(out)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     problem = f"cannot write {out / 'b.png'}: File too large"
-    assert run.stderr == f"{problem}; stopped, 1 picture written before\n"
+    assert run.stderr == f"{problem}; stopped, 1 file written before\n"
     assert run.returncode == 1
     assert [path.name for path in out.iterdir()] == ["a.png"]
     assert decode_picture(out / "a.png").pixels.shape == (9, 9, 3)

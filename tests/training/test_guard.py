@@ -1,16 +1,11 @@
-"""The guard against steps that are not finite, and the request to stop."""
+"""The guard against steps that are not finite."""
 
 from __future__ import annotations
-
-import os
-import signal
-import time
 
 import pytest
 
 from fast_nst.errors import UserError
-from fast_nst.training import guard as guard_module
-from fast_nst.training.guard import MAX_ROLLBACKS, PATIENCE, FiniteGuard, StopRequest
+from fast_nst.training.guard import MAX_ROLLBACKS, PATIENCE, FiniteGuard
 from fast_nst.training.run import TrainState
 
 
@@ -57,20 +52,3 @@ def test_fp16_looking_for_its_scale_is_counted_but_not_held_against_the_run() ->
         guard.not_finite(searching=True)
     assert state.skipped == 3 * PATIENCE
     assert not restored
-
-
-def test_the_same_request_twice_is_not_impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`timeout` signals a process and at once its group; the state was lost."""
-    with StopRequest() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-
-
-def test_a_later_second_request_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard_module, "LATER", 0.01)
-    with StopRequest():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,225 @@
+"""Videos through the batch job and the command line: what becomes which file, and what is said."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from generated_clips import corners, look, make_clip
+from PIL import Image
+
+from fast_nst.cli import main
+from fast_nst.errors import UserError
+from fast_nst.pictures import encode_picture
+from fast_nst.runtime.stylize import Report, StylizeOptions, stylize_files
+
+
+def stylize(inputs: list[Path], model: Path, output: Path, **options: object) -> Report:
+    settings = StylizeOptions(model=str(model), output=output, threads=1, **options)
+    return stylize_files([str(path) for path in inputs], settings)
+
+
+def names(report: Report, output: Path) -> list[str]:
+    return [path.relative_to(output).as_posix() for path in report.written]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Pictures and videos, some under a name that says otherwise."""
+    folder = tmp_path / "in"
+    (folder / "below").mkdir(parents=True)
+    encode_picture(folder / "photo.png", corners(20, 30))
+    (folder / "photo.png").rename(folder / "photo.mp4")
+    encode_picture(folder / "other.jpg", corners(20, 30))
+    make_clip(folder / "clip.avi", 3, codec="mpeg4")
+    make_clip(folder / "below" / "misnamed.mkv", 2).rename(folder / "below" / "misnamed.jpg")
+    images = [Image.fromarray(corners(20, 30, index)) for index in range(3)]
+    images[0].save(folder / "still.gif")
+    images[0].save(folder / "moving.gif", save_all=True, append_images=images[1:])
+    return folder
+
+
+# --- what becomes what ---------------------------------------------------------------------------
+
+
+def test_pictures_and_videos_are_told_apart_by_what_they_hold(
+    mixed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    report = stylize([mixed], tiny_model, out)
+    assert names(report, out) == [
+        *("other.jpg", "photo.png", "still.png"),
+        *("below/misnamed.mp4", "clip.mp4", "moving.gif"),
+    ]
+    assert (report.skipped, report.damaged) == ([], [])
+    assert len(look(out / "clip.mp4").pixels) == len(look(out / "moving.gif").pixels) == 3
+
+
+def test_a_format_counts_for_its_own_kind(mixed: Path, tiny_model: Path, tmp_path: Path) -> None:
+    report = stylize([mixed], tiny_model, tmp_path / "webp", format="webp")
+    assert {path.suffix for path in report.written} == {".webp", ".mp4", ".gif"}
+    report = stylize([mixed], tiny_model, tmp_path / "mkv", format="MKV")
+    assert {path.suffix for path in report.written} == {".jpg", ".png", ".mkv"}
+    (mixed / "photo.mp4").unlink()
+    with pytest.raises(UserError, match="--format mp4 is for videos"):
+        stylize([mixed / "other.jpg"], tiny_model, tmp_path / "out", format="mp4")
+
+
+def test_a_picture_format_makes_frames_of_videos_alone(tiny_model: Path, tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path / name, 2) for name in ("a.mp4", "b.mp4.mkv", "a.mkv")]
+    out = tmp_path / "frames"
+    assert stylize(clips[:1], tiny_model, out, format="png").written == [out]
+    assert sorted(path.name for path in out.iterdir()) == ["000001.png", "000002.png"]
+    stylize(clips, tiny_model, tmp_path / "both", format="jpg", end=0.03)
+    found = sorted(
+        path.relative_to(tmp_path / "both").as_posix() for path in (tmp_path / "both").rglob("*.*")
+    )
+    assert found == ["a-mkv/000001.jpg", "a-mp4/000001.jpg", "b-mp4/000001.jpg"]
+
+
+def test_frames_become_a_video_in_the_order_of_their_numbers(tiny_model: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 10, 11):
+        path = tmp_path / "in" / "below" / f"f{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encode_picture(path, corners(48, 64, number * 2))
+    folder = path.parent
+    for source in (folder, folder / "f*.png"):
+        assert stylize([source], tiny_model, tmp_path / "out.mp4", fps=10).written == [tmp_path / "out.mp4"]
+        seen = look(tmp_path / "out.mp4")
+        assert seen.seconds == pytest.approx([0, 0.1, 0.2, 0.3])
+        blue = [255 - pixels[..., 2].mean() for pixels in seen.pixels]
+        assert blue == pytest.approx([40 + 10 * number for number in (1, 2, 10, 11)], abs=3)
+    with pytest.raises(UserError, match="itself holds no picture"):
+        stylize([tmp_path / "in"], tiny_model, tmp_path / "out.mp4", fps=10)
+
+
+def test_a_gif_is_what_the_output_asks_for(mixed: Path, tiny_model: Path, tmp_path: Path) -> None:
+    stylize([mixed / "moving.gif"], tiny_model, tmp_path / "first.png")
+    assert np.asarray(Image.open(tmp_path / "first.png")).shape == (20, 30, 3)
+    stylize([mixed / "still.gif"], tiny_model, tmp_path / "still.gif")
+    assert len(look(tmp_path / "still.gif").pixels) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "options", "message"),
+    [
+        (
+            ["clip.avi"],
+            "out.png",
+            {},
+            "is a picture, but .* is a video; name a video, or for its",
+        ),
+        (["clip.avi", "moving.gif"], "out.mp4", {}, "is one file"),
+        (["clip.avi", "other.jpg"], "out.mp4", {}, "is one file"),
+        (["clip.avi"], "out.avi", {}, r"cannot write the video format '.avi'; choose one of mp4, m4v, mov"),
+        (["clip.avi"], "out.mp4", {"format": "mkv"}, "contradict"),
+        (["clip.avi"], "out.mp4", {"fps": 25}, "--fps is for a video made of pictures"),
+        (["other.jpg"], "out.mp4", {}, "needs its frames per second: --fps"),
+        (["clip.avi"], "out.mp4", {"start": "x"}, "--start must be seconds"),
+        (["clip.avi"], "out.gif", {"codec": "vp9"}, "gif holds nothing but its own codec"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    mixed: Path, tmp_path: Path, tiny_model: Path, inputs: list[str], output: str, options: dict, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        stylize([mixed / name for name in inputs], tiny_model, tmp_path / "new" / output, **options)
+    assert not list((tmp_path / "new").glob("*"))
+
+
+def test_a_video_never_overwrites_its_input(tiny_model: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", 2)
+    for output in (tmp_path, clip):
+        with pytest.raises(UserError, match="overwrite an input"):
+            stylize([clip], tiny_model, output)
+
+
+def test_videos_done_before_are_kept_on_request(tiny_model: Path, tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path / f"{name}.mp4", 2) for name in "ab"]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.mp4").write_bytes(b"done")
+    report = stylize(clips, tiny_model, tmp_path / "out", overwrite=False)
+    assert (names(report, tmp_path / "out"), len(report.kept)) == (["b.mp4"], 1)
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def test_bad_videos_are_skipped_or_kept_in_part_and_named(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make_clip(folder / "good.mkv", 50)
+    (folder / "cut.mkv").write_bytes((folder / "good.mkv").read_bytes()[:-2000])
+    (folder / "none.mp4").write_bytes(b"nothing")
+    out = tmp_path / "out"
+    assert main(["stylize", str(folder), "--model", str(tiny_model), "--output", str(out)]) == 1
+    told = capsys.readouterr()
+    lines = told.err.splitlines()
+    assert lines[0].startswith(f"skipped {folder / 'none.mp4'}: not a video, or damaged")
+    assert lines[1].startswith(f"damaged {folder / 'cut.mkv'}: the file ends after ")
+    assert lines[1].endswith(f"; {out / 'cut.mkv'} holds what could be read")
+    assert lines[2:] == ["fast-nst: 2 done, 1 of them damaged, 1 skipped"]
+    assert sorted(told.out.splitlines()) == [str(out / "cut.mkv"), str(out / "good.mkv")]
+
+
+def test_times_and_rates_are_taken_from_the_command_line(tiny_model: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 100)
+    arguments = ["stylize", str(clip), "--model", str(tiny_model), "--output", str(tmp_path / "out.mp4")]
+    for start, end, frames in (("1", "2.5", 38), ("0:01", "00:00:02", 25), ("0:00:03.2", "1:00", 20)):
+        assert main([*arguments, "--start", start, "--end", end]) == 0
+        assert len(look(tmp_path / "out.mp4").pixels) == frames
+    arguments = ["stylize", str(tmp_path / "frames"), *arguments[2:]]
+    stylize([clip], tiny_model, tmp_path / "frames", format="png", end=0.2)
+    for rate, length in (("25", 0.16), ("29.97", 4 / 29.97), ("24000/1001", 4 * 1001 / 24000)):
+        assert main([*arguments, "--fps", rate]) == 0
+        assert look(tmp_path / "out.mp4").seconds[-1] == pytest.approx(length)
+
+
+WITHOUT_OPENCV = """
+import sys
+sys.modules["cv2"] = None
+from fast_nst.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_smooth_without_opencv_says_what_to_install(tiny_model: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 2)
+    arguments = ["stylize", str(clip), "--model", str(tiny_model), "--output", str(tmp_path / "out.mp4")]
+    command = [sys.executable, "-c", WITHOUT_OPENCV, *arguments, "--smooth"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "pip install 'fast-nst[smooth]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_ctrl_c_leaves_a_file_that_plays(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 500, audio=True)
+    target = tmp_path / "out" / "out.mp4"
+    command = [sys.executable, "-m", "fast_nst.cli", "stylize", str(clip), "--model", "strokes"]
+    process = subprocess.Popen(
+        [*command, "--output", str(target), "--threads", "1"], stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("out/.*.tmp")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[0] == "stopping; what is done of the video is kept"
+    frames = len(look(target).pixels)
+    assert 0 < frames < 500
+    assert said.splitlines()[1] == (
+        f"fast-nst: interrupted: {target} holds the first {frames / 25:.1f} s ({frames} frames)"
+    )
+    assert len(look(target).packets[1]) > 0
+    assert list(target.parent.iterdir()) == [target]
