@@ -16,9 +16,12 @@ from fast_nst.errors import Interrupted, UserError, one_line
 
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
-TRAINING_PACKAGES = {
-    *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
-    *("safetensors", "skimage", "scipy"),
+EXTRAS = {
+    "train": {
+        *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
+        *("safetensors", "skimage", "scipy"),
+    },
+    "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart", "prometheus_client"},
 }
 
 
@@ -44,12 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         return _fail(one_line(error), USER_ERROR)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in TRAINING_PACKAGES:
+        package = (error.name or "").split(".")[0]
+        extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
+        if extra is None:
             raise
-        return _fail(
-            f"{verb} needs {error.name}, part of the training install: pip install 'fast-nst[train]'",
-            USER_ERROR,
-        )
+        return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _drop_output()
         return OK
@@ -153,6 +155,17 @@ def _stylize(arguments: list[str]) -> int:
     return code
 
 
+def _serve(arguments: list[str]) -> int:
+    """stylize pictures over HTTP: [--model NAME|FILE,...] [--host HOST] [--port PORT]"""
+    from fast_nst.runtime.serve.options import ServeOptions
+
+    _, options = _parse("serve", ServeOptions, arguments)
+    from fast_nst.runtime.serve.server import serve  # after --help, which needs no extra
+
+    serve(options)
+    return OK
+
+
 def _optimize(arguments: list[str]) -> int:
     """stylize one picture by optimizing its pixels: CONTENT STYLE --output FILE"""
     from fast_nst.training.optimize import OptimizeConfig
@@ -252,6 +265,7 @@ def _models(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
+    "serve": _serve,
     "optimize": _optimize,
     "export": _export,
     "evaluate": _evaluate,

@@ -68,6 +68,10 @@ class UnreadablePicture(UserError):
         return f"{self.args[0]}: {self.args[1]}"
 
 
+class TooManyPixels(UnreadablePicture):
+    """A picture beyond the limit asked for; its header says so, nothing was decoded."""
+
+
 class UnsuitableFormat(UserError):
     """Pixels that the chosen file format cannot hold, such as a WebP wider than 16383 pixels."""
 
@@ -90,7 +94,8 @@ def decode_picture(source: str | Path | bytes | Image.Image, *, max_pixels: int 
     An animation gives its first frame, wide grey (16 bits, floats) is scaled by its range.
     `max_pixels` guards against decompression bombs; None takes Pillow's own limit (179 million).
 
-    Raises UnreadablePicture, one line naming the file and the reason.
+    Raises UnreadablePicture, one line naming the file and the reason; TooManyPixels, one of its kind,
+    before anything is decoded.
     """
     if isinstance(source, str):
         source = Path(source)
@@ -105,7 +110,8 @@ def decode_picture(source: str | Path | bytes | Image.Image, *, max_pixels: int 
                 rgb = rgb.transpose(_UPRIGHT[orientation])
             return Picture(np.array(rgb), exif, image.format or "")
     except _Refused as error:
-        raise UnreadablePicture(name, str(error)) from None
+        kind = TooManyPixels if isinstance(error, _TooLarge) else UnreadablePicture
+        raise kind(name, str(error)) from None
     except FileNotFoundError:
         raise UnreadablePicture(name, "no such file") from None
     except MemoryError:
@@ -132,12 +138,27 @@ def encode_picture(
     cannot be written.
     """
     path = Path(path)
-    data = _encode(path, pixels, writable_format(format or path.suffix), quality, exif)
+    data = _encode(str(path), pixels, writable_format(format or path.suffix), quality, exif)
     try:
         with whole_file(path) as unfinished:
             unfinished.write_bytes(data)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}") from error
+
+
+def picture_bytes(pixels: np.ndarray, format: str, *, quality: int = 95, exif: bytes | None = None) -> bytes:
+    """What `encode_picture` writes, as bytes; `format` is "jpg", "png", ..."""
+    return _encode("the picture", pixels, writable_format(format), quality, exif)
+
+
+def resize_longer_side(pixels: np.ndarray, size: int | None) -> np.ndarray:
+    """uint8 [H, W, 3] -> [h, w, 3] with max(h, w) == size; as it is for None."""
+    height, width = pixels.shape[:2]
+    if size is None or max(height, width) == size:
+        return pixels
+    scale = size / max(height, width)
+    resized = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.array(Image.fromarray(pixels).resize(resized, Image.Resampling.LANCZOS))
 
 
 def writable_format(name: str) -> str:
@@ -174,6 +195,10 @@ def is_picture_name(path: str | Path) -> bool:
 
 class _Refused(Exception):
     """A reason of our own, already fit to be read."""
+
+
+class _TooLarge(_Refused):
+    """More pixels than the limit."""
 
 
 @contextmanager
@@ -224,7 +249,7 @@ def _check_size(image: Image.Image, max_pixels: int | None) -> None:
     if width < 1 or height < 1:
         raise _Refused(f"has no pixels ({width}x{height})")
     if max_pixels is not None and width * height > max_pixels:
-        raise _Refused(
+        raise _TooLarge(
             f"{width}x{height} is more than the limit of {max_pixels} pixels; "
             "raise --max-pixels if you trust the file"
         )
@@ -251,7 +276,7 @@ def _read_exif(image: Image.Image) -> tuple[bytes | None, int]:
         return None, orientation
 
 
-def _encode(path: Path, pixels: np.ndarray, kind: str, quality: int, exif: bytes | None) -> bytes:
+def _encode(name: str, pixels: np.ndarray, kind: str, quality: int, exif: bytes | None) -> bytes:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise TypeError(f"pixels must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
     options: dict[str, object] = {}
@@ -271,6 +296,6 @@ def _encode(path: Path, pixels: np.ndarray, kind: str, quality: int, exif: bytes
     except (OSError, ValueError, KeyError, OverflowError, SystemError) as error:
         height, width = pixels.shape[:2]
         raise UnsuitableFormat(
-            f"cannot write {path}: {width}x{height} pixels do not go into {kind} ({one_line(error)})"
+            f"cannot write {name}: {width}x{height} pixels do not go into {kind} ({one_line(error)})"
         ) from error
     return buffer.getvalue()
