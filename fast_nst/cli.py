@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         extra = next((name for name, packages in EXTRAS.items() if package in packages), None)
         if extra is None:
             raise
-        return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
+        return _fail(f"{verb} needs {package}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         _drop_output()
         return OK

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-import python_multipart  # noqa: F401 # Starlette's parser would miss it at the first form only
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from fast_nst.errors import one_line
 from fast_nst.runtime.serve.errors import Refused
 
 _MAX_FIELDS = 16
@@ -83,8 +84,9 @@ async def _read_form(request: Request, max_bytes: int) -> Upload:
     parser.spool_max_size = max_bytes + 1  # in memory, which `max_bytes` bounds
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        raise Refused(400, f"the multipart form cannot be read: {error.message}") from None
+    except (MultiPartException, FormParserError) as error:  # older Starlettes pass the second on
+        reason = error.message if isinstance(error, MultiPartException) else one_line(error)
+        raise Refused(400, f"the multipart form cannot be read: {reason}") from None
     try:
         if not parser.ended:
             raise Refused(400, "the multipart form is cut off: its closing boundary is missing")
