@@ -109,8 +109,7 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
         if service.draining:
             raise Refused(503, "this process is about to end", retry_after=1)
         try:
-            with service.places.hold():
-                pass  # before the body is read, which may be long
+            service.places.check()  # before the body is read, which may be long
             held.enter_context(service.uploads.hold(announced_bytes(request, options.max_bytes)))
             upload = await read_upload(request, options.max_bytes, options.upload_timeout)
             wanted = with_fields(query, upload.fields)
@@ -201,9 +200,7 @@ def _request_body(parameters: type[Parameters]) -> dict[str, Any]:
     binary = {"type": "string", "format": "binary"}
     form = {"image": binary | {"description": "The picture's file."}}
     for name, schema in parameters.model_json_schema()["properties"].items():
-        form[name] = {
-            key: value for key, value in schema.items() if value is not None
-        }  # less `default: null`
+        form[name] = {key: value for key, value in schema.items() if value is not None}  # no default: null
     return {
         "required": True,
         "content": {

@@ -62,7 +62,7 @@ class Batcher:
     @property
     def depth(self) -> int:
         """Decoded pictures that wait for the network."""
-        return sum(not item.result.done() for item in self._waiting)
+        return len(self._waiting)
 
     @contextmanager
     def coming(self, model: str) -> Iterator[None]:
@@ -80,6 +80,7 @@ class Batcher:
         The future raises RunFailed or OutOfMemory as Stylizer does.
         """
         item = _Waiting(model, pixels, asyncio.get_running_loop().create_future())
+        item.result.add_done_callback(lambda _: self._drop([item]))
         self._waiting.append(item)
         self._changed.set()
         return item.result
@@ -111,7 +112,7 @@ class Batcher:
                 now = asyncio.get_running_loop().time()
                 deadline = now + self._max_wait if deadline is None else deadline
                 if len(batch) == room or not self._coming[batch[0].model] or now >= deadline:
-                    self._waiting = [item for item in self._waiting if item not in batch]
+                    self._drop(batch)
                     return batch
             try:
                 async with asyncio.timeout_at(deadline if batch else None):
@@ -119,9 +120,11 @@ class Batcher:
             except TimeoutError:
                 pass
 
+    def _drop(self, items: list[_Waiting]) -> None:
+        self._waiting = [item for item in self._waiting if item not in items]
+
     def _candidates(self) -> tuple[list[_Waiting], int]:
         """What may run with the one that waits longest, and how many fit."""
-        self._waiting = [item for item in self._waiting if not item.result.done()]  # less the cancelled
         if not self._waiting:
             return [], 0
         first = self._waiting[0]
@@ -146,7 +149,8 @@ class Batcher:
         finally:
             self._last_model, self._last_pixels = model, len(batch) * batch[0].pixels[..., 0].size
         seconds = time.perf_counter() - started
-        self.seconds_each += 0.2 * (seconds / len(batch) - self.seconds_each)
+        weight = 0.2 if self.seconds_each else 1.0
+        self.seconds_each += weight * (seconds / len(batch) - self.seconds_each)
         self._observe(model, len(batch), seconds)
         return results
 

@@ -17,11 +17,15 @@ class Room:
         self.limit = limit
         self.held = 0
 
+    def check(self, amount: int = 1) -> None:
+        """Raises Full if there is no room for this much more."""
+        if self.held + amount > self.limit:
+            raise Full
+
     @contextmanager
     def hold(self, amount: int = 1) -> Iterator[None]:
         """Raises Full at once rather than wait."""
-        if self.held + amount > self.limit:
-            raise Full
+        self.check(amount)
         self.held += amount
         try:
             yield

@@ -29,7 +29,7 @@ def serve(options: ServeOptions) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those accepted. The address goes to stdout.
 
     Raises UserError for a port in use, an unknown host or a bad model, before anything is served;
-    Interrupted when a second signal ended it at once.
+    Interrupted when a second signal did not let it finish.
     """
     with _bind(options.host, options.port) as listener:
         service = Service(load_models(options), options)
@@ -50,7 +50,7 @@ def serve(options: ServeOptions) -> None:
         server = _Server(config, service)
         server.run(sockets=[listener])
     if server.signals > 1:
-        raise Interrupted(server.signal, "stopped at once, requests unanswered")
+        raise Interrupted(server.signal, "stopped with requests unanswered")
 
 
 class _Server(uvicorn.Server):
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter) or done
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends at once."""
+        """The first signal drains, the second drops what waits."""
         # Not uvicorn's way, which raises the signal again at the end and so never exits with 0.
         self.signals, self.signal = self.signals + 1, sig
         self.service.draining = True

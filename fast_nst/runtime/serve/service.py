@@ -57,8 +57,7 @@ class Service:
             max_pixels=options.max_size**2,
             observe=self.metrics.observe_batch,
         )
-        self._decoded = 2 * options.max_batch
-        self._in_work = asyncio.Semaphore(self._decoded)
+        self._in_work = asyncio.Semaphore(2 * options.max_batch)
         self._pool = ThreadPoolExecutor(options.workers, thread_name_prefix="pictures")
         self._waiting = 0
         gauge = self.metrics.gauge
