@@ -22,6 +22,7 @@ EXTRAS = {
         *("safetensors", "skimage", "scipy"),
     },
     "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},
+    "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart", "prometheus_client"},
 }
 
 
@@ -170,6 +171,17 @@ def _demo(arguments: list[str]) -> int:
     return OK
 
 
+def _serve(arguments: list[str]) -> int:
+    """stylize pictures over HTTP: [--model NAME|FILE,...] [--host HOST] [--port PORT]"""
+    from fast_nst.runtime.serve.options import ServeOptions
+
+    _, options = _parse("serve", ServeOptions, arguments)
+    from fast_nst.runtime.serve.server import serve  # after --help, which needs no extra
+
+    serve(options)
+    return OK
+
+
 def _optimize(arguments: list[str]) -> int:
     """stylize one picture by optimizing its pixels: CONTENT STYLE --output FILE"""
     from fast_nst.training.optimize import OptimizeConfig
@@ -313,6 +325,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
     "demo": _demo,
+    "serve": _serve,
     "optimize": _optimize,
     "pretrain": _pretrain,
     "export": _export,

@@ -63,7 +63,7 @@ MISTAKES = {
     "content is a file": (["train", "--style", "strokes", "--content", "{picture}"], "is a file"),
     "another architecture": (
         ["train", "--style", "strokes", "--loss.network", "vgg19-compact", "--init-from", "base"],
-        "add --network.width 16",
+        "--network.width 16",
     ),
 }
 

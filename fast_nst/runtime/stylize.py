@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from fast_nst.errors import Interrupted, UserError, one_line
@@ -21,6 +19,7 @@ from fast_nst.pictures import (
     UnsuitableFormat,
     decode_picture,
     encode_picture,
+    resize_longer_side,
     writable_format,
 )
 from fast_nst.runtime.containers import UnreadableVideo
@@ -183,23 +182,13 @@ def _check_rate(jobs: list[Job], options: StylizeOptions) -> None:
 
 
 def _stylize_one(stylizer: Stylizer, picture: Picture, target: Path, options: StylizeOptions) -> None:
-    pixels = _resize(picture.pixels, options.size)
+    pixels = resize_longer_side(picture.pixels, options.size)
     result = stylizer(pixels, strength=options.strength, preserve_color=options.preserve_color)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {target.parent}: {error.strerror}") from error
     encode_picture(target, result, quality=options.quality, exif=picture.exif)
-
-
-def _resize(pixels: np.ndarray, size: int | None) -> np.ndarray:
-    """uint8 [H, W, 3] -> [h, w, 3] with max(h, w) == size."""
-    height, width = pixels.shape[:2]
-    if size is None or max(height, width) == size:
-        return pixels
-    scale = size / max(height, width)
-    resized = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.array(Image.fromarray(pixels).resize(resized, Image.Resampling.LANCZOS))
 
 
 def _decode_ahead(jobs: list[Job], max_pixels: int | None) -> Iterator[tuple[Job, Future[Picture]]]:

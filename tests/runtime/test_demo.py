@@ -267,7 +267,6 @@ def test_the_webcam_is_stylized_live_snapped_and_recorded(page: Any) -> None:
 
 
 def test_a_video_file_is_rendered_whole_and_downloaded(page: Any, tmp_path: Path) -> None:
-    pytest.importorskip("fast_nst.runtime.video")
     clip = video_file(tmp_path / "my clip.mkv", frames=20)
     page.get_by_role("tab", name="Video").click()
     page.set_input_files("#video-file", clip)

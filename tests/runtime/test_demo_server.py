@@ -222,7 +222,6 @@ def test_without_the_extra_it_says_what_to_install(
 def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
     tmp_path: Path, slow_model: Path
 ) -> None:
-    pytest.importorskip("fast_nst.runtime.video")
     av = pytest.importorskip("av")
     with av.open(tmp_path / "source.mp4", "w") as container:
         stream = container.add_stream("h264", 25, width=64, height=48, pix_fmt="yuv420p")

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture, picture_bytes
-from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips, can_render
+from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips
 from fast_nst.runtime.demo.gallery import SAMPLE, Gallery
 from fast_nst.runtime.demo.guard import Guard, is_loopback, names_of
 from fast_nst.runtime.demo.live import stream
@@ -62,7 +62,6 @@ def info(request: Request) -> dict[str, Any]:
         "max_picture_bytes": MAX_PICTURE_BYTES,
         "max_clip_bytes": MAX_CLIP_BYTES,
         "max_pixels": state.options.max_pixels,
-        "renders_clips": can_render(),
         "only_here": is_loopback(state.options.host),
     }
 
@@ -152,8 +151,6 @@ async def render(
     request: Request, style: KnownStyle, strength: Strength = 1.0, keep_color: bool = False, name: str = ""
 ) -> dict[str, Any]:
     """Upload a video file and render it whole; the answer is its status."""
-    if not can_render():
-        raise HTTPException(501, "rendering video files needs PyAV: pip install 'fast-nst[video]'")
     clips: Clips = request.app.state.clips
     suffix = re.search(r"\.\w{1,5}$", name)
     source = clips.folder / f"{uuid.uuid4().hex}{suffix[0] if suffix else ''}"

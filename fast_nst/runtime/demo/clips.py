@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from fast_nst.errors import one_line
 from fast_nst.runtime.demo.gallery import Gallery
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.runtime.video import VideoOptions, stylize_video
 
 MAX_CLIP_BYTES = 4 * 2**30
 _KEPT = 3  # finished clips, with their files
@@ -51,20 +50,14 @@ class Clip:
         return {name: getattr(self, name) for name in names}
 
 
-def can_render() -> bool:
-    """Whether this install renders video files."""
-    return find_spec("fast_nst.runtime.video") is not None and find_spec("av") is not None
-
-
 def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | None], None]) -> str:
     """Stylize the file `clip.source` into `clip.target` until `clip.cancel` is set.
 
     `progress` gets the frames done and their number, None where the file does not tell. Returns what
     was wrong with a source that was read in part, or "". Raises UserError for a file that is no video.
     """
-    video = import_module("fast_nst.runtime.video")
-    options = video.VideoOptions(strength=clip.strength, preserve_color=clip.keep_color)
-    report = video.stylize_video(
+    options = VideoOptions(strength=clip.strength, preserve_color=clip.keep_color)
+    report = stylize_video(
         stylizer, clip.source, clip.target, options, stop=clip.cancel.is_set, progress=progress
     )
     return report.problem or ""

@@ -147,10 +147,6 @@ async function start() {
   listStyles(page.info.styles);
   modes = { picture: pictureMode(page), webcam: webcamMode(page), video: videoMode(page) };
   document.querySelector(".here").hidden = !page.info.only_here;
-  if (!page.info.renders_clips) {
-    element("render").disabled = true;
-    element("render").title = "Needs PyAV: pip install 'fast-nst[video]'";
-  }
   wireTabs();
   wireSettings();
   wireFiles();

@@ -51,10 +51,7 @@ export function videoMode(page) {
   player.addEventListener("error", mine(() => {
     playable = false;
     live?.stop();
-    stage.complain(
-      `This browser cannot play ${file.name}.` +
-        (page.info.renders_clips ? " It can still be rendered whole." : " Try an MP4 or WebM file."),
-    );
+    stage.complain(`This browser cannot play ${file.name}. It can still be rendered whole.`);
     page.arrange();
   }));
   player.addEventListener("seeked", mine(() => live?.wake()));

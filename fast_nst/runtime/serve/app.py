@@ -1,0 +1,217 @@
+"""The routes. No `from __future__ import annotations` here: FastAPI reads annotations made at run time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from fast_nst import __version__
+from fast_nst.runtime.serve.errors import Refused, documented, install_error_answers
+from fast_nst.runtime.serve.limits import Full
+from fast_nst.runtime.serve.parameters import Parameters, parameters_for, with_fields
+from fast_nst.runtime.serve.service import Painted, Service
+from fast_nst.runtime.serve.upload import announced_bytes, read_upload
+from fast_nst.runtime.serve.work import formats, media_type
+
+_DESCRIPTION = """Stylizes pictures with trained networks. Every error is
+`{"error": {"code", "message", "request_id"}}`; every answer has an `X-Request-ID`, the
+one sent if there was one."""
+_PIECE = 2**18
+
+
+class Model(BaseModel):
+    """A style that is served."""
+
+    name: str = Field(description="For the parameter `model`.")
+    default: bool = Field(description="Taken by requests that name none.")
+    license: str | None = Field(description="As the file says.")
+    attribution: str | None = Field(description="As the file says.")
+    metadata: dict[str, str] = Field(description="The file's metadata, less the training's configuration.")
+
+
+class Models(BaseModel):
+    """Every style that is served."""
+
+    models: list[Model]
+
+
+class Health(BaseModel):
+    """The state of the process."""
+
+    status: Literal["ok", "ready"]
+
+
+class _InPieces(Response):
+    """Waits for a client that reads slowly, where a body in one piece would pile up behind the socket."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body), _PIECE):
+            piece = self.body[start : start + _PIECE]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def build_app(service: Service) -> FastAPI:
+    """The routes over a service; it starts and ends the service's work."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        worker = asyncio.create_task(service.batcher.run())
+        yield
+        worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await worker
+        service.close()
+
+    app = FastAPI(
+        title="fast_nst",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    install_error_answers(app)
+    _add_stylize(app, service)
+    _add_information(app, service)
+    return app
+
+
+def _add_stylize(app: FastAPI, service: Service) -> None:
+    options = service.options
+    Wanted = parameters_for(list(service.models), options.max_size)
+
+    @app.post(
+        "/v1/stylize",
+        summary="Stylize a picture",
+        response_class=Response,
+        responses=_picture_answer() | documented(400, 408, 413, 422, 429, 500, 503, 504),
+        openapi_extra={"requestBody": _request_body(Wanted)},
+    )
+    async def stylize(
+        request: Request,
+        query: Annotated[Wanted, Query()],  # type: ignore[valid-type]
+        held: Annotated[ExitStack, Depends(_held)],
+    ) -> Response:
+        """Send the picture as the body, whatever its Content-Type, or as the file `image` of a multipart
+        form. Parameters go into the query or, with a form, into its fields, which win. The answer has
+        the size of the picture sent, or the `size` asked for; EXIF orientation and color profile are
+        applied."""
+        if service.draining:
+            raise Refused(503, "this process is about to end", retry_after=1)
+        try:
+            service.places.check()  # before the body is read, which may be long
+            held.enter_context(service.uploads.hold(announced_bytes(request, options.max_bytes)))
+            upload = await read_upload(request, options.max_bytes, options.upload_timeout)
+            wanted = with_fields(query, upload.fields)
+            held.enter_context(service.places.hold())
+        except Full:
+            seconds = service.retry_after()
+            raise Refused(429, f"the queue is full: try again in {seconds} s", seconds) from None
+        request.state.log["model"] = wanted.model
+        painted = await _unless_gone(request, service.stylize(upload.picture, wanted))
+        request.state.log["pixels"] = painted.pixels
+        return _InPieces(painted.data, media_type=painted.media_type)
+
+
+def _add_information(app: FastAPI, service: Service) -> None:
+    default = next(iter(service.models))
+
+    @app.get("/v1/models", summary="List the styles", response_model=Models)
+    async def models() -> Models:
+        return Models(
+            models=[
+                Model(
+                    name=name,
+                    default=name == default,
+                    license=model.metadata.get("license"),
+                    attribution=model.metadata.get("attribution"),
+                    metadata={key: text for key, text in model.metadata.items() if key != "config"},
+                )
+                for name, model in service.models.items()
+            ]
+        )
+
+    @app.get("/healthz", summary="Whether the process is alive")
+    async def healthz() -> Health:
+        return Health(status="ok")
+
+    @app.get("/readyz", summary="Whether to send requests here", responses=documented(503))
+    async def readyz() -> Health:
+        if service.draining:
+            raise Refused(503, "this process is about to end", retry_after=1)
+        return Health(status="ready")
+
+    @app.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _held() -> AsyncIterator[ExitStack]:
+    """What a request holds until its answer is sent."""
+    with ExitStack() as stack:
+        yield stack
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, Painted]) -> Painted:
+    """The result of `work`, which is cancelled when the client leaves."""
+    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Refused(499, "the client left while waiting")
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _picture_answer() -> dict[int | str, dict[str, Any]]:
+    types = sorted({media_type(name) for name in formats()})
+    content = {name: {"schema": {"type": "string", "format": "binary"}} for name in types}
+    return {200: {"description": "The stylized picture.", "content": content}}
+
+
+def _request_body(parameters: type[Parameters]) -> dict[str, Any]:
+    """Documents the body, which is read as a stream and not by FastAPI."""
+    binary = {"type": "string", "format": "binary"}
+    form = {"image": binary | {"description": "The picture's file."}}
+    for name, schema in parameters.model_json_schema()["properties"].items():
+        form[name] = {key: value for key, value in schema.items() if value is not None}  # no default: null
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": form,
+                    "additionalProperties": False,
+                }
+            },
+            "application/octet-stream": {"schema": binary},
+        },
+    }

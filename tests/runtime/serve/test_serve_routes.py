@@ -1,0 +1,143 @@
+"""The service's routes as a client sees them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from running_server import Running, assert_refused, encoded, noise, pixels_of
+
+from fast_nst import Stylizer
+from fast_nst.runtime import color
+
+
+def test_the_body_is_the_picture_whatever_its_content_type(server: Running) -> None:
+    pixels = noise(20, 31)
+    for content_type in (
+        "image/png",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "",
+        "x",
+    ):
+        answer = server.client.post(
+            "/v1/stylize", content=encoded(pixels), headers={"content-type": content_type}
+        )
+        assert answer.headers["content-type"] == "image/png"
+        assert np.array_equal(pixels_of(answer), 255 - pixels)
+
+
+def test_a_form_with_its_parameters_in_fields_or_in_the_query(server: Running) -> None:
+    pixels = noise(40, 20)
+    files = {"image": ("../../etc/passwd", encoded(pixels), "text/plain")}
+    in_fields = server.client.post("/v1/stylize", files=files, data={"size": "30", "format": "bmp"})
+    in_query = server.client.post("/v1/stylize", files=files, params={"size": "30", "format": "bmp"})
+    assert in_fields.headers["content-type"] == "image/bmp"
+    assert pixels_of(in_fields).shape == (30, 15, 3)
+    assert in_fields.content == in_query.content
+
+
+def test_a_style_gives_what_the_command_line_gives(server: Running) -> None:
+    pixels = noise(33, 50)
+    whole = Stylizer("strokes", threads=1)(pixels)
+    sent = encoded(pixels)
+    assert np.array_equal(pixels_of(server.stylize(sent, model="strokes")), whole)
+    half = server.stylize(sent, model="strokes", strength=0.5, preserve_color="true")
+    assert np.array_equal(pixels_of(half), color.blend(pixels, color.preserve_color(pixels, whole), 0.5))
+    assert np.array_equal(pixels_of(server.stylize(sent, model="strokes", strength=0)), pixels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"),
+    [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"), ("TIFF", "image/tiff")],
+)
+def test_the_answer_has_the_format_sent(server: Running, kind: str, media_type: str) -> None:
+    answer = server.stylize(encoded(noise(8, 9), kind))
+    assert answer.headers["content-type"] == media_type
+    assert Image.open(io.BytesIO(answer.content)).format == kind
+
+
+def test_a_format_that_cannot_be_written_becomes_png_and_any_other_can_be_asked_for(server: Running) -> None:
+    gif = encoded(noise(8, 9), "GIF")
+    assert server.stylize(gif).headers["content-type"] == "image/png"
+    assert server.stylize(gif, format="webp").headers["content-type"] == "image/webp"
+    small, large = (server.stylize(gif, format="jpg", quality=q).content for q in (5, 95))
+    assert len(small) < len(large)
+
+
+def test_a_photograph_is_turned_upright_once(server: Running) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"
+    answer = server.stylize(encoded(noise(8, 16), "JPEG", exif=exif))
+    result = Image.open(io.BytesIO(answer.content))
+    assert result.size == (8, 16)
+    assert result.getexif().get(0x0112) is None
+    assert result.getexif()[0x010F] == "Camera"
+
+
+def test_models_tell_their_license_but_not_how_they_were_trained(server: Running) -> None:
+    first, second = server.client.get("/v1/models").json()["models"]
+    assert (first["name"], first["default"]) == ("negative", True)
+    assert (second["name"], second["default"]) == ("strokes", False)
+    assert second["license"] == "MIT"
+    assert second["metadata"]["style"] == "strokes"
+    assert "config" not in second["metadata"]  # paths of whoever trained it
+
+
+def test_health_readiness_and_the_page_of_the_interface(server: Running) -> None:
+    assert server.client.get("/healthz").json() == {"status": "ok"}
+    assert server.client.get("/readyz").json() == {"status": "ready"}
+    assert server.client.get("/docs").status_code == 200
+    page = server.client.get("/openapi.json").json()
+    stylize = page["paths"]["/v1/stylize"]["post"]
+    errors = {"400", "408", "413", "422", "429", "500", "503", "504"}
+    assert set(stylize["responses"]) == {"200", *errors}
+    for status in errors:
+        schema = stylize["responses"][status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+    assert set(stylize["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
+    wanted = {parameter["name"]: parameter["schema"] for parameter in stylize["parameters"]}
+    assert wanted["model"]["enum"] == ["negative", "strokes"]
+    assert set(wanted) == {"model", "strength", "size", "preserve_color", "format", "quality"}
+
+
+def test_metrics_count_requests_by_route_and_status(server: Running) -> None:
+    def count(status: str) -> float:
+        return server.metric("fast_nst_requests_total", route="/v1/stylize", status=status)
+
+    done, refused, other = count("200"), count("422"), server.metric("fast_nst_requests_total", route="other")
+    server.stylize(encoded(noise(5, 5)))
+    server.stylize(b"no picture")
+    for index in range(3):
+        server.client.get(f"/nothing/{index}")
+    assert (count("200"), count("422")) == (done + 1, refused + 1)
+    assert server.metric("fast_nst_requests_total", route="other") == other + 3
+    assert server.metric("fast_nst_request_seconds_count", route="/v1/stylize") >= 2
+    assert server.metric("fast_nst_rejected_total", reason="unprocessable") >= 1
+    assert server.metric("process_resident_memory_bytes") > 1e6
+
+
+def test_the_log_has_a_json_line_for_each_request(server: Running) -> None:
+    sent = encoded(noise(12, 10))
+    answer = server.client.post("/v1/stylize", content=sent, headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    server.client.get("/healthz")  # the line is written after the answer
+    line = next(line for line in server.log() if line.get("request_id") == "mine-1")
+    assert line["method"], line["path"] == ("POST", "/v1/stylize")
+    assert (line["status"], line["model"], line["pixels"]) == (200, "negative", 120)
+    assert (line["bytes_in"], line["bytes_out"]) == (len(sent), len(answer.content))
+    assert line["ms"] > 0
+
+
+def test_a_request_id_that_could_forge_a_log_is_replaced(server: Running) -> None:
+    answer = server.client.get("/nothing", headers={"X-Request-ID": 'a"}\t{"level": "x'})
+    assert_refused(answer, 404, "not_found", "/nothing")
+    assert answer.headers["x-request-id"] == answer.json()["error"]["request_id"]
+    assert answer.headers["x-request-id"].isalnum()
+
+
+def test_web_pages_of_other_origins_are_not_let_in(server: Running) -> None:
+    answer = server.client.get("/v1/models", headers={"Origin": "https://example.org"})
+    assert "access-control-allow-origin" not in answer.headers
