@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fast_nst.config import LossConfig, OptimizerConfig, differences
-from fast_nst.crops import jitter, load_image, to_float
+from fast_nst.crops import load_image, to_float
 from fast_nst.data import Batch, DataConfig, FolderCrops, collate, picture_folder
 from fast_nst.errors import UserError
 from fast_nst.export import weights_file
@@ -35,8 +35,8 @@ from fast_nst.networks.transform import TransformConfig, load_transform, save_tr
 from fast_nst.pictures import find_pictures
 from fast_nst.training.batches import in_plain_words, note_unreadable
 from fast_nst.training.distill import reading_state
+from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
-from fast_nst.training.perturb import stability_loss
 from fast_nst.training.run import writing
 from fast_nst.training.schedule import warm_up_and_cosine
 
@@ -170,17 +170,12 @@ def backward(
     means: dict[str, float] = {}
     for number, image in enumerate(images.split(1)):
         style = int(rng.integers(len(losses)))
-        painted = network(image, style)
-        shift = (config.seed, 6, step, number)
-        terms = losses[style](
-            jitter(painted, config.loss.jitter, shift), jitter(image, config.loss.jitter, shift)
-        )
-        total = terms["total"]
-        if config.loss.stability:
-            change = (config.seed, 8, step, number)
-            stability = stability_loss(lambda x, style=style: network(x, style), image, painted, change)  # type: ignore[misc]
-            total = total + config.loss.stability * stability
-        (total / len(images)).backward()
+
+        def one_style(x: Tensor, style: int = style) -> Tensor:
+            return network(x, style)
+
+        terms = objective(one_style, image, losses[style], config.loss, (config.seed, step, number))
+        (terms["total"] / len(images)).backward()
         for name, value in floats(terms).items():
             means[name] = means.get(name, 0.0) + value / len(images)
     return means

@@ -20,19 +20,19 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from fast_nst.config import TrainConfig
-from fast_nst.crops import jitter, load_image, to_float
+from fast_nst.crops import load_image, to_float
 from fast_nst.data import open_content
 from fast_nst.errors import Interrupted, UserError
 from fast_nst.export import export_run, weights_file
-from fast_nst.losses import PerceptualLoss, content_loss, floats
+from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.stop import StopRequest
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard
+from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
-from fast_nst.training.perturb import stability_loss
 from fast_nst.training.run import (
     TrainState,
     agreed_stop,
@@ -139,19 +139,8 @@ def train(config: TrainConfig) -> Path:
                 images = to_float(images).contiguous(memory_format=layout)
                 with nullcontext() if last else accelerator.no_sync(model):
                     with accelerator.autocast():
-                        painted = model(images)
-                        shift = (config.seed, 6, state.step, part)
-                        stylized, seen = (jitter(x, config.loss.jitter, shift) for x in (painted, images))
-                        terms = loss(stylized, seen)
-                        if config.loss.stability:
-                            change = (config.seed, 8, state.step, part)
-                            terms["stability"] = stability_loss(model, images, painted, change)
-                            terms["total"] = terms["total"] + config.loss.stability * terms["stability"]
-                        if teacher is not None:
-                            with torch.no_grad():
-                                example = teacher(images)
-                            terms["imitation"] = content_loss(painted, example)
-                            terms["total"] = terms["total"] + config.loss.imitation * terms["imitation"]
+                        seed = (config.seed, state.step, part)
+                        terms = objective(model, images, loss, config.loss, seed, teacher)
                     accelerator.backward(terms["total"] / config.optimizer.accumulate)
                 losses_finite &= torch.isfinite(terms["total"].detach())
             clip = config.optimizer.clip or math.inf

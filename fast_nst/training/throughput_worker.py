@@ -19,10 +19,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fast_nst.config import TrainConfig
-from fast_nst.crops import jitter
 from fast_nst.networks.transform import TransformNetwork
 from fast_nst.runtime.benchmark_worker import serve, time_calls
 from fast_nst.runtime.machine import peak_memory
+from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.schedule import make_optimizer
 from fast_nst.training.throughput import PEER
@@ -102,9 +102,7 @@ def our_step(config: TrainConfig, variant: str, device: torch.device) -> Step:
         count += 1
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16) if "bf16" in variant else nullcontext():
-            shift = (config.seed, 6, count, 0)
-            stylized, seen = (jitter(x, config.loss.jitter, shift) for x in (network(images), images))
-            total = loss(stylized, seen)["total"]
+            total = objective(network, images, loss, config.loss, (config.seed, count, 0))["total"]
         total.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip or float("inf"))
         if bool(torch.isfinite(norm)):
