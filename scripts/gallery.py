@@ -10,6 +10,7 @@ DIR of --styles holds the paintings under the names below (strokes.jpg ships wit
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -112,20 +113,39 @@ def train(styles: Path, content: Path, more: list[str]) -> None:
         subprocess.run(command, check=True)
 
 
+def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
+    """Copies of what is trained into checkpoints/, with a card for each style."""
+    from gallery_cards import loss_curve, measure, publish_strip, strip, write_card
+
+    cards, shipped = Path("checkpoints/cards"), Path("checkpoints/styles")
+    cards.mkdir(parents=True, exist_ok=True)
+    for name, style in PAINTINGS.items():
+        runs = [run for run in (RUNS / name, RUNS / f"{name}-fast") if (run / "model.onnx").exists()]
+        if not runs:
+            continue
+        models = [Path(shutil.copy(run / "model.onnx", shipped / f"{run.name}.onnx")) for run in runs]
+        picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
+        publish_strip(cards / f"{name}.jpg", strip(picture, models))
+        loss_curve(runs, cards / f"{name}-loss.png")
+        measured = measure(picture, models, heldout, flow)
+        write_card(cards / f"{name}.md", style.title, style.origin, measured, runs)
+
+
 def main() -> None:
     """One of the three steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("step", choices=["recipes", "train", "publish"])
     parser.add_argument("--styles", type=Path, default=Path("styles"))
     parser.add_argument("--content", type=Path, default=Path("photographs"))
-    parser.add_argument("--heldout", type=Path)
+    parser.add_argument("--heldout", type=Path, default=Path("heldout"))
+    parser.add_argument("--flow", type=Path, help="optical-flow sequences for e_stab")
     options, more = parser.parse_known_args()
     if options.step == "recipes":
         write_recipes()
     elif options.step == "train":
         train(options.styles, options.content, more)
     else:
-        raise SystemExit("see below")
+        publish(options.styles, options.heldout, options.flow)
 
 
 if __name__ == "__main__":
