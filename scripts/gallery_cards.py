@@ -103,9 +103,9 @@ def publish_strip(path: Path, pixels: np.ndarray) -> None:
 
 
 def _cell(value: Any) -> str:
-    return (
-        ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, dict) else str(value)
-    )
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
 
 
 def _from_card(run: Path, row: str) -> str:
