@@ -25,7 +25,7 @@ COUNT, SIZE = 16, 384  # held-out photographs, their longer side
 
 
 def strip(style: str, models: list[Path]) -> np.ndarray:
-    """Style and three of scikit-image's photographs (CC0, public domain); below, what networks made of them."""
+    """Style and three of scikit-image's photographs (CC0, public domain), below the networks' answers."""
     from skimage import data
 
     contents = [picture()[..., :3] for picture in (data.chelsea, data.astronaut, data.coffee)]
