@@ -108,8 +108,8 @@ class TrainConfig:
     resume: bool = False
     """Go on from the run folder's checkpoint; start anew where there is none yet."""
     init_from: str | None = None
-    """Start from a trained network instead of random weights: a run, a model.safetensors, 'base' (width 16)
-    or 'base-fast' (fast, width 32)."""
+    """Start from a trained network instead of random weights: a run, a model.safetensors, or one that ships:
+    'base', 'base-antialiased' (width 16 with network.antialias), 'base-fast' (fast, width 32)."""
     steps: int = 2000
     """Optimizer steps."""
     seed: int = 0

@@ -41,7 +41,7 @@ PAINTINGS = {
     "woman_with_hat": Style("Woman with a Hat", "Henri Matisse, 1905 (public domain)"),
 }
 # What the two networks of a style are trained with, beside the style.
-STANDARD = """init_from: base
+STANDARD = """init_from: base-antialiased
 steps: {steps}
 
 network:

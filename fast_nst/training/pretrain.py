@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class PretrainConfig:
     """Optimizer steps."""
     seed: int = 0
     """Seed of weights, order and crops."""
+    mixed_precision: Literal["no", "bf16"] = "no"
+    """Autocast precision; bf16 is faster on GPUs and on CPUs that have it."""
     license: str = "unspecified"
     """License of the trained network, written into the file."""
     network: TransformConfig = field(default_factory=TransformConfig)
@@ -174,7 +176,8 @@ def backward(
         def one_style(x: Tensor, style: int = style) -> Tensor:
             return network(x, style)
 
-        terms = objective(one_style, image, losses[style], config.loss, (config.seed, step, number))
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=config.mixed_precision == "bf16"):
+            terms = objective(one_style, image, losses[style], config.loss, (config.seed, step, number))
         (terms["total"] / len(images)).backward()
         for name, value in floats(terms).items():
             means[name] = means.get(name, 0.0) + value / len(images)
