@@ -1,0 +1,89 @@
+"""Arrays on disk, of which rectangles are read and written: they take no memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fast_nst.errors import UserError, one_line
+
+
+class Plane:
+    """An array [H, W, C] in a nameless temporary file, which is gone however the process ends.
+
+    `plane[top:bottom, left:right]` is read and written as of a numpy array. Plain reads and writes: what a
+    memory map has touched counts as the process's memory.
+
+    Raises UserError when the disk is full or fails.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, dtype: np.dtype | type) -> None:
+        self.shape = (height, width, channels)
+        self.dtype = np.dtype(dtype)
+        self._pixel = channels * self.dtype.itemsize  # bytes
+        try:
+            self._file = tempfile.TemporaryFile(buffering=0, prefix="fast-nst-")  # noqa: SIM115
+            self._file.truncate(height * width * self._pixel)
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+        top, bottom, left, right = self._bounds(window)
+        part = np.empty((bottom - top, right - left, self.shape[2]), self.dtype)
+        try:
+            for row in range(top, bottom):
+                self._file.seek((row * self.shape[1] + left) * self._pixel)
+                self._file.readinto(memoryview(part[row - top]).cast("B"))
+        except OSError as error:
+            raise self._explain(error) from error
+        return part
+
+    def __setitem__(self, window: tuple[slice, slice], part: np.ndarray) -> None:
+        top, bottom, left, right = self._bounds(window)
+        if part.shape != (bottom - top, right - left, self.shape[2]) or part.dtype != self.dtype:
+            raise ValueError(f"{list(part.shape)} {part.dtype} does not fit into {self.shape} {self.dtype}")
+        try:
+            for row in range(top, bottom):
+                self._file.seek((row * self.shape[1] + left) * self._pixel)
+                self._write(np.ascontiguousarray(part[row - top]))
+        except OSError as error:
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        """Give the room on the disk back."""
+        self._file.close()
+
+    def _write(self, row: np.ndarray) -> None:
+        rest = memoryview(row).cast("B")  # type: ignore[arg-type]
+        while rest:  # a nearly full disk takes a part
+            rest = rest[self._file.write(rest) :]
+
+    def _bounds(self, window: tuple[slice, slice]) -> tuple[int, int, int, int]:
+        top, bottom, _ = window[0].indices(self.shape[0])
+        left, right, _ = window[1].indices(self.shape[1])
+        return top, bottom, left, right
+
+    def _explain(self, error: OSError) -> UserError:
+        gigabytes = np.prod(self.shape, dtype=float) * self.dtype.itemsize / 1e9
+        return UserError(
+            f"cannot keep {gigabytes:.1f} GB of scratch data in {scratch_folder()}: "
+            f"{error.strerror or one_line(error)}; set TMPDIR to a folder with more room"
+        )
+
+
+def check_room(size: float) -> None:
+    """UserError now if `size` bytes of scratch files would not fit, not when the disk is full."""
+    free = shutil.disk_usage(scratch_folder()).free
+    if size > free:
+        raise UserError(
+            f"scratch files need {size / 1e9:.1f} GB, {scratch_folder()} has {free / 1e9:.1f} GB left; "
+            "set TMPDIR to a folder with more room"
+        )
+
+
+def scratch_folder() -> Path:
+    """Where scratch files go: TMPDIR, or what the system uses."""
+    return Path(tempfile.gettempdir())
