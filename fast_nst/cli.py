@@ -17,7 +17,7 @@ from fast_nst.errors import Interrupted, UserError, one_line
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
 TRAINING_PACKAGES = {
-    *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
+    *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnxscript"),
     *("safetensors", "skimage", "scipy"),
 }
 

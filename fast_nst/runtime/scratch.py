@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -52,6 +53,19 @@ class Plane:
         except OSError as error:
             raise self._explain(error) from error
 
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.shape[0] * self.shape[1] * self._pixel
+
+    def read_bytes(self, start: int, size: int) -> bytes:
+        """The array's bytes from `start` on, at most `size`, rows after rows."""
+        try:
+            self._file.seek(start)
+            return self._file.read(size)
+        except OSError as error:
+            raise self._explain(error) from error
+
     def close(self) -> None:
         """Give the room on the disk back."""
         self._file.close()
@@ -67,11 +81,14 @@ class Plane:
         return top, bottom, left, right
 
     def _explain(self, error: OSError) -> UserError:
-        gigabytes = np.prod(self.shape, dtype=float) * self.dtype.itemsize / 1e9
         return UserError(
-            f"cannot keep {gigabytes:.1f} GB of scratch data in {scratch_folder()}: "
+            f"cannot keep {self.nbytes / 1e9:.1f} GB of scratch data in {scratch_folder()}: "
             f"{error.strerror or one_line(error)}; set TMPDIR to a folder with more room"
         )
+
+
+Raster: TypeAlias = np.ndarray | Plane
+"""[H, W, C] in memory or on disk."""
 
 
 def check_room(size: float) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fast_nst.runtime.stages import IMAGE, STYLIZED, Stage, Tensor, is_norm, nodes_between
+from fast_nst.runtime.probe import IMAGE, STYLIZED, Tensor
+from fast_nst.runtime.stages import Stage, is_norm, nodes_between
 
 _AXES = {"NCHW": [2, 3], "NHWC": [1, 2], "columns": [3]}
 

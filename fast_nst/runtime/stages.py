@@ -13,29 +13,10 @@ import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from onnx import helper
 
-from fast_nst.errors import UserError, one_line
-
-IMAGE, STYLIZED = "image", "stylized"
-PROBE = 64  # pixels; a multiple of every stride
-_OLDEST_OPSET = 18  # since then the axes of reductions are inputs
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What is known of a tensor whatever the picture's size."""
-
-    scale: float
-    """Picture pixels per pixel of it along one axis: 4 at a quarter of the resolution; 0 without pixels."""
-    bytes_per_pixel: float
-    """Bytes it takes per pixel of the picture."""
-    type: int
-    """Element type, a TensorProto.DataType."""
-    storable: bool
-    """Whether it is float [1, C, H, W] and smaller than the picture."""
+from fast_nst.runtime.probe import IMAGE, STYLIZED, Tensor
 
 
 @dataclass(frozen=True)
@@ -57,52 +38,13 @@ class Stage:
         return tuple(dict.fromkeys((*self.kept, self.target)))
 
 
-def read_graph(source: str | bytes, name: str) -> onnx.ModelProto:
-    """The model of a file or of a file's bytes; UserError where it is too old to be cut."""
-    try:
-        model = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
-    except Exception as error:  # protobuf's, onnx's or the system's
-        raise UserError(f"{name} does not load as an ONNX model: {one_line(error)}") from error
-    opset = next((item.version for item in model.opset_import if not item.domain), 0)
-    if opset < _OLDEST_OPSET:
-        raise UserError(
-            f"{name} cannot be run in tiles: it has opset {opset}, export it with {_OLDEST_OPSET} or newer"
-        )
-    return model
-
-
-def with_all_tensors(model: onnx.ModelProto) -> tuple[bytes, list[str]]:
-    """The model with the outputs of every node for outputs, and their names."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    names = [name for node in model.graph.node for name in node.output if name]
-    del probe.graph.output[:]
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return probe.SerializeToString(), names
-
-
-def measure_tensor(small: np.ndarray, large: np.ndarray) -> Tensor:
-    """Facts about a tensor from its values for square pictures of PROBE and of 2 * PROBE pixels a side."""
-    grown = [axis for axis in range(large.ndim) if large.shape[axis] != small.shape[axis]]
-    sides = {large.shape[axis] - small.shape[axis] for axis in grown}
-    scale = PROBE / sides.pop() if len(grown) == 2 and len(sides) == 1 else 0.0
-    storable = scale > 1 and grown == [2, 3] and large.ndim == 4 and large.dtype.kind == "f"
-    kind = helper.np_dtype_to_tensor_dtype(large.dtype)
-    return Tensor(scale, large.nbytes / (2 * PROBE) ** 2, kind, storable)
-
-
-def alignment(tensors: Mapping[str, Tensor]) -> int:
-    """Tiles begin at multiples of this many pixels: a pixel of every tensor begins there."""
-    return math.lcm(*(math.ceil(tensor.scale) for tensor in tensors.values() if tensor.scale))
-
-
-def plan_stages(model: onnx.ModelProto, tensors: Mapping[str, Tensor]) -> list[Stage]:
+def plan_stages(graph: onnx.GraphProto, tensors: Mapping[str, Tensor], step: int) -> list[Stage]:
     """The stages in the order to run them; the one that makes the result is the last.
 
     What later stages need is kept if it is smaller than the picture. Tensors of the picture's own size take
-    the most room and the least work (few channels): each stage that needs them makes them anew.
+    the most room and the least work (few channels): each stage that needs them makes them anew. Halos are
+    multiples of `step`.
     """
-    graph, step = model.graph, alignment(tensors)
     norm_inputs = [node.input[0] for node in graph.node if is_norm(node)]
     at_hand, done, stages = {IMAGE}, set[str](), []
     for target in [*dict.fromkeys(norm_inputs), STYLIZED]:

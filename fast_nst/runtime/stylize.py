@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -19,12 +20,12 @@ from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
     UnsuitableFormat,
-    decode_picture,
-    encode_picture,
     writable_format,
 )
+from fast_nst.runtime.anysize import AnySizeStylizer
 from fast_nst.runtime.jobs import Job, plan_jobs
 from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 
 _DECODED_AHEAD = 2  # hides the decoding behind the network, and bounds the memory
@@ -58,6 +59,11 @@ class StylizeOptions:
     """Write over results that exist already; false keeps them and makes only the missing ones."""
     max_pixels: int | None = None
     """Skip pictures of more pixels than this. Default: 179 million."""
+    tile: int | Literal["auto"] = "auto"
+    """Side in pixels of the tiles that larger pictures are run in; auto: in tiles only what needs more than
+    --memory, of a side that suits the model."""
+    memory: float | None = None
+    """GiB that running a picture whole may take. Default: half of what is available."""
 
     def __post_init__(self) -> None:
         self.output = Path(self.output)
@@ -65,6 +71,8 @@ class StylizeOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if self.memory is not None and not self.memory > 0.0:
+            raise UserError(f"--memory must be above 0, not {self.memory}")
         if not 0.0 <= self.strength <= 1.0:
             raise UserError(f"--strength must be between 0 and 1, not {self.strength}")
         if not 1 <= self.quality <= 100:
@@ -106,10 +114,14 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
         report.kept = [job.target for job in jobs if job.target.exists()]
         jobs = [job for job in jobs if not job.target.exists()]
     providers = options.providers.split(",") if options.providers is not None else None
-    stylizer = Stylizer(model, threads=options.threads, providers=providers)
+    memory = None if options.memory is None else options.memory * 2**30
+    stylizer = AnySizeStylizer(
+        Stylizer(model, threads=options.threads, providers=providers), options.tile, memory
+    )
     # disable=None: no bar unless stderr is a terminal
     with tqdm(total=len(jobs), unit="picture", disable=None, delay=1) as bar:
-        for job, decoded in _decode_ahead(jobs, options.max_pixels):
+        on_disk = stylizer.in_tiles if options.size is None else lambda height, width: False
+        for job, decoded in _decode_ahead(jobs, on_disk, options.max_pixels):
             try:
                 _stylize_one(stylizer, decoded.result(), job.target, options)
                 report.written.append(job.target)
@@ -121,14 +133,16 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     return report
 
 
-def _stylize_one(stylizer: Stylizer, picture: Picture, target: Path, options: StylizeOptions) -> None:
-    pixels = _resize(picture.pixels, options.size)
+def _stylize_one(
+    stylizer: AnySizeStylizer, picture: Picture | PictureOnDisk, target: Path, options: StylizeOptions
+) -> None:
+    pixels = _resize(picture.pixels, options.size) if isinstance(picture, Picture) else picture.pixels
     result = stylizer(pixels, strength=options.strength, preserve_color=options.preserve_color)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {target.parent}: {error.strerror}") from error
-    encode_picture(target, result, quality=options.quality, exif=picture.exif)
+    write_picture(target, result, quality=options.quality, exif=picture.exif)
 
 
 def _resize(pixels: np.ndarray, size: int | None) -> np.ndarray:
@@ -141,16 +155,17 @@ def _resize(pixels: np.ndarray, size: int | None) -> np.ndarray:
     return np.array(Image.fromarray(pixels).resize(resized, Image.Resampling.LANCZOS))
 
 
-def _decode_ahead(jobs: list[Job], max_pixels: int | None) -> Iterator[tuple[Job, Future[Picture]]]:
+def _decode_ahead(
+    jobs: list[Job], on_disk: Callable[[int, int], bool], max_pixels: int | None
+) -> Iterator[tuple[Job, Future[Picture | PictureOnDisk]]]:
     """Each job with its picture, decoded on a thread while earlier ones are worked on."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: deque[tuple[Job, Future[Picture]]] = deque()
+        waiting: deque[tuple[Job, Future[Picture | PictureOnDisk]]] = deque()
         rest = iter(jobs)
         try:
             while True:
                 for job in islice(rest, _DECODED_AHEAD + 1 - len(waiting)):
-                    decoded = pool.submit(decode_picture, job.source, max_pixels=max_pixels)
-                    waiting.append((job, decoded))
+                    waiting.append((job, pool.submit(read_picture, job.source, on_disk, max_pixels)))
                 if not waiting:
                     return
                 yield waiting.popleft()

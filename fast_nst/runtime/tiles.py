@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TypeAlias
 
 import numpy as np
-import onnx
 from PIL import Image
 from tqdm import tqdm
 
@@ -17,25 +15,16 @@ from fast_nst.runtime import color
 from fast_nst.runtime.failures import explain_failure
 from fast_nst.runtime.grid import Tile, make_tiles
 from fast_nst.runtime.moments import Moments
-from fast_nst.runtime.scratch import Plane, check_room
+from fast_nst.runtime.probe import IMAGE, probe_graph, read_graph
+from fast_nst.runtime.scratch import Plane, Raster, check_room
 from fast_nst.runtime.stage_model import build_stage
 from fast_nst.runtime.stages import (
-    IMAGE,
-    PROBE,
     Stage,
-    Tensor,
-    alignment,
-    measure_tensor,
     peak_bytes_per_pixel,
     plan_stages,
-    read_graph,
     scratch_bytes_per_pixel,
-    with_all_tensors,
 )
 from fast_nst.runtime.stylizer import PictureLike, Stylizer, check_pixels
-
-Raster: TypeAlias = np.ndarray | Plane
-"""[H, W, C] in memory or on disk."""
 
 MIN_TILE = 64  # pixels
 _TILE_BYTES = 256 * 2**20  # of tensors at work at once; bounds the default tile
@@ -61,8 +50,8 @@ class TiledStylizer:
             raise UserError(f"--tile must be at least {MIN_TILE}, not {tile}")
         self._stylizer = stylizer
         self._model = read_graph(stylizer.source, stylizer.name)
-        self._tensors = _measure_tensors(stylizer, self._model)
-        self._stages = plan_stages(self._model, self._tensors)
+        self._tensors, self._step = probe_graph(self._model, stylizer.name, stylizer.open)
+        self._stages = plan_stages(self._model.graph, self._tensors, self._step)
         self.bytes_per_pixel = peak_bytes_per_pixel(self._model.graph, self._tensors)
         """Bytes of tensors at work at once in an untiled run, per pixel of the picture."""
         self.tile = MIN_TILE
@@ -104,7 +93,7 @@ class TiledStylizer:
     def _stylized_tiles(self, source: Raster) -> Iterator[tuple[Tile, np.ndarray]]:
         """Every tile with its result, uint8 [h, w, 3]."""
         height, width = source.shape[:2]
-        tiles = make_tiles(height, width, self.tile, alignment(self._tensors))
+        tiles = make_tiles(height, width, self.tile, self._step)
         check_room(scratch_bytes_per_pixel(self._stages, self._tensors) * height * width)
         rasters: dict[str, Raster] = {IMAGE: source}
         statistics: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -178,24 +167,6 @@ class TiledStylizer:
                 f"{self._stylizer.name} cannot be run in tiles: a layer other than instance norm looks at "
                 "the whole picture; run it in one piece, or give a smaller --size"
             )
-
-
-def _measure_tensors(stylizer: Stylizer, model: onnx.ModelProto) -> dict[str, Tensor]:
-    """Facts about all tensors, from two runs on small pictures."""
-    probe, names = with_all_tensors(model)
-    session = stylizer.open(probe)
-    values = []
-    for side in (PROBE, 2 * PROBE):
-        picture = np.zeros((1, side, side, 3), np.uint8)
-        try:
-            values.append(session.run(names, {IMAGE: picture}))
-        except Exception as error:
-            raise explain_failure(error, stylizer.name, picture.shape) from error
-        values[-1].append(picture)
-    return {
-        name: measure_tensor(small, large)
-        for name, small, large in zip([*names, IMAGE], *values, strict=True)
-    }
 
 
 def _close(rasters: dict[str, Raster], names: set[str]) -> None:
