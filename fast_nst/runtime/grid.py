@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TO_THE_END = np.iinfo(np.int64).max
+_TO_THE_END = 2**31 - 1  # OpenVINO takes an end of 2**63 - 1 for -1
 
 
 @dataclass(frozen=True)

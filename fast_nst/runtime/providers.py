@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,23 +23,22 @@ SHORT_NAMES = {
     "directml": "DmlExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
-CPU, DIRECTML = SHORT_NAMES["cpu"], SHORT_NAMES["directml"]
+CPU, CUDA, TENSORRT, DIRECTML = (SHORT_NAMES[name] for name in ("cpu", "cuda", "tensorrt", "directml"))
 
 
-def choose_providers(
-    asked: Sequence[Provider] | None, threads: int | None
-) -> list[tuple[str, dict[str, str]]]:
-    """onnxruntime's names of the providers and their options, CPU last: it runs what the others cannot.
+def choose_providers(asked: Sequence[Provider] | None) -> list[tuple[str, dict[str, str]]]:
+    """onnxruntime's names of the providers with the options given for them, best first, CPU last.
 
-    None asks for CUDA if there is one, else the CPU.
+    What one provider cannot run, the next one does: CUDA stands behind TensorRT, the CPU behind all. None
+    asks for CUDA if this onnxruntime has it, else for the CPU.
 
-    Raises UserError for a provider this onnxruntime does not have.
+    Raises UserError for a provider it does not have.
     """
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
     if asked is None:
-        asked = ["cuda"] if SHORT_NAMES["cuda"] in available else ["cpu"]
+        asked = ["cuda"] if CUDA in available else ["cpu"]
     if not asked:
         raise UserError("--providers is empty; leave it out for the default")
     chosen: dict[str, dict[str, str]] = {}
@@ -47,14 +48,24 @@ def choose_providers(
         if full not in available:
             have = ", ".join(map(short_name, available))
             raise UserError(f"provider {name!r} is not in this onnxruntime; it has {have}")
-        chosen[full] = {**_known_good(full, threads), **given}
-    return [*chosen.items(), *([] if CPU in chosen else [(CPU, {})])]
+        chosen[full] = dict(given)
+    if TENSORRT in chosen and CUDA in available:
+        chosen.setdefault(CUDA, {})
+    chosen.setdefault(CPU, {})
+    return sorted(chosen.items(), key=lambda item: item[0] == CPU)
 
 
 def open_session(
-    source: str | bytes, name: str, threads: int | None, providers: list[tuple[str, dict[str, str]]]
+    source: str | bytes,
+    name: str,
+    threads: int | None,
+    providers: list[tuple[str, dict[str, str]]],
+    cached: bool = True,
 ) -> Any:
-    """An onnxruntime session of a model's file or bytes; UserError where it does not load."""
+    """An onnxruntime session of a model's file or bytes; `cached`: keep what providers compile for it.
+
+    Raises UserError where it does not load.
+    """
     import onnxruntime  # a quarter of a second, paid by those who run a model
 
     options = onnxruntime.SessionOptions()
@@ -64,8 +75,10 @@ def open_session(
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL  # DirectML allows no other
     if threads is not None:
         options.intra_op_num_threads = threads
+    kept = source if cached else None
+    with_options = [(full, {**_known_good(full, threads, kept), **given}) for full, given in providers]
     try:
-        return onnxruntime.InferenceSession(source, options, providers=providers)
+        return onnxruntime.InferenceSession(source, options, providers=with_options)
     except Exception as error:  # a type per failure, none of them public
         raise UserError(f"{name} does not load as an ONNX model: {reason(error)}") from error
 
@@ -97,8 +110,8 @@ def reason(error: Exception) -> str:
     return one_line(error).rsplit(" : ", 1)[-1]
 
 
-def cache_folder() -> Path:
-    """Where providers keep what they compiled: FAST_NST_CACHE, or the user's cache folder."""
+def _cache_folder() -> Path:
+    """FAST_NST_CACHE, or the user's folder for such things."""
     if chosen := os.environ.get("FAST_NST_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -108,23 +121,35 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fast-nst"
 
 
-def _known_good(provider: str, threads: int | None) -> dict[str, str]:
-    """Options that keep the memory flat over many picture sizes and keep what is slow to compile."""
-    cache = str(cache_folder())
+def _cache_of(model: str | bytes) -> str:
+    """A folder for each model: TensorRT's own names do not tell two styles of one network apart."""
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    return str(_cache_folder() / hashlib.sha256(content).hexdigest()[:16])
+
+
+def _known_good(provider: str, threads: int | None, cached: str | bytes | None) -> dict[str, str]:
+    """Options that keep the memory flat over many picture sizes, and what is slow to compile of a model."""
     match short_name(provider):
         case "cuda":
             # The defaults tune anew for every picture size, and double the memory held as it grows.
             return {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
-        case "tensorrt":
+        case "tensorrt":  # in float32: in half precision, sums over many pixels overflow
+            if cached is None:
+                return {}
+            folder = _cache_of(cached)
             return {
-                "trt_engine_cache_enable": "1",
-                "trt_engine_cache_path": cache,
-                "trt_timing_cache_enable": "1",
-                "trt_timing_cache_path": cache,
-            }  # float32: half precision fails in instance norms over many pixels
+                "trt_engine_cache_enable": "True",
+                "trt_engine_cache_path": folder,
+                "trt_timing_cache_enable": "True",
+                "trt_timing_cache_path": folder,
+            }
         case "coreml":
             return {"ModelFormat": "MLProgram"}
         case "openvino":
-            chosen = {"device_type": "CPU", "cache_dir": cache}
-            return chosen if threads is None else {**chosen, "num_of_threads": str(threads)}
+            config = {"CPU_RUNTIME_CACHE_CAPACITY": "0"}  # else it keeps kernels for every picture size
+            if threads is not None:
+                config["INFERENCE_NUM_THREADS"] = str(threads)
+            if cached is not None:
+                config["CACHE_DIR"] = _cache_of(cached)
+            return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
     return {}

@@ -37,7 +37,7 @@ class Plane:
         try:
             for row in range(top, bottom):
                 self._file.seek((row * self.shape[1] + left) * self._pixel)
-                self._file.readinto(memoryview(part[row - top]).cast("B"))
+                self._file.readinto(part[row - top].view(np.uint8).data)
         except OSError as error:
             raise self._explain(error) from error
         return part
@@ -71,14 +71,14 @@ class Plane:
         self._file.close()
 
     def _write(self, row: np.ndarray) -> None:
-        rest = memoryview(row).cast("B")  # type: ignore[arg-type]
+        rest = row.view(np.uint8).reshape(-1).data
         while rest:  # a nearly full disk takes a part
             rest = rest[self._file.write(rest) :]
 
     def _bounds(self, window: tuple[slice, slice]) -> tuple[int, int, int, int]:
         top, bottom, _ = window[0].indices(self.shape[0])
         left, right, _ = window[1].indices(self.shape[1])
-        return top, bottom, left, right
+        return top, max(top, bottom), left, max(left, right)
 
     def _explain(self, error: OSError) -> UserError:
         return UserError(

@@ -19,6 +19,7 @@ from fast_nst.runtime.models import resolve_model
 from fast_nst.runtime.providers import (
     CPU,
     DIRECTML,
+    TENSORRT,
     Provider,
     check_started,
     choose_providers,
@@ -58,8 +59,8 @@ class Stylizer:
             providers = [providers]
         self.source: str | bytes = model if isinstance(model, bytes) else str(resolve_model(model))
         self.name = "the model" if isinstance(model, bytes) else str(self.source)
-        self._threads, self._chosen = threads, choose_providers(providers, threads)
-        self._session = self.open(self.source)
+        self._threads, self._chosen = threads, choose_providers(providers)
+        self._session = open_session(self.source, self.name, threads, self._chosen)
         self.providers: list[str] = self._session.get_providers()
         if providers is not None:
             check_started(providers, self.providers)
@@ -97,9 +98,10 @@ class Stylizer:
         for height, width in sizes:
             self(np.zeros((batch, height, width, 3), np.uint8))
 
-    def open(self, model: str | bytes) -> Any:
-        """An onnxruntime session of another model that runs as this one does."""
-        return open_session(model, self.name, self._threads, self._chosen)
+    def open(self, model: bytes) -> Any:
+        """An onnxruntime session of another model, not used for long, that runs as this one does."""
+        quick = [(name, given) for name, given in self._chosen if name != TENSORRT]  # it compiles for minutes
+        return open_session(model, self.name, self._threads, quick, cached=False)
 
     def _run(self, pixels: np.ndarray, strength: float, keep_color: bool) -> np.ndarray:
         if strength == 0.0:
