@@ -55,6 +55,8 @@ MISTAKES = {
         ["stylize", "{picture}", "--model", "{model}", "--strength", "2"],
         "--strength",
     ),
+    "tile of another kind": (["stylize", "{picture}", "--model", "{model}", "--tile", "big"], "--tile"),
+    "tile too small": (["stylize", "{picture}", "--model", "{model}", "--tile", "8"], "--tile"),
     "no such run": (["export", "no/such/run"], "no/such/run"),
     "no such verb": (["paint"], "paint"),
     "no model": (["stylize", "{picture}"], "--model is missing"),

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 # What a process takes for each byte of tensors: onnxruntime's arena grows by doubling, convolutions keep
 # copies in other layouts. Measured 1.4 to 2.4 for widths 8 to 32 at 512 to 1500 pixels a side.
 OVERHEAD = 2.5
-_ANY_MODEL = 8000  # bytes per pixel of the picture; the standard network of width 32 takes 1100
+_ANY_MODEL = 8000  # bytes per pixel, more than any; the standard network of width 32 takes 1300
 
 
 class AnySizeStylizer:
@@ -44,11 +44,10 @@ class AnySizeStylizer:
         """Whether a picture of this size is run in tiles."""
         if self._side is not None:
             return max(height, width) > self._side
-        if (
-            height * width * _ANY_MODEL <= self._memory or self._tiled is None
-        ):  # reading the graph takes a moment
+        pixels = height * width
+        if pixels * _ANY_MODEL <= self._memory or self._tiled is None:
             return False
-        return height * width * self._tiled.bytes_per_pixel * OVERHEAD > self._memory
+        return pixels * self._tiled.bytes_per_pixel * OVERHEAD > self._memory
 
     def __call__(self, pixels: Raster, *, strength: float = 1.0, preserve_color: bool = False) -> Raster:
         """Stylize uint8 RGB [H, W, 3] into one of its kind, in memory or on disk.
@@ -58,20 +57,18 @@ class AnySizeStylizer:
         tiled = self._tiled if self.in_tiles(*pixels.shape[:2]) else None
         if tiled is None:
             return self._whole(pixels[:, :], strength=strength, preserve_color=preserve_color)
-        result = (
-            np.empty(pixels.shape, np.uint8)
-            if isinstance(pixels, np.ndarray)
-            else Plane(*pixels.shape, np.uint8)
-        )
+        make = np.empty if isinstance(pixels, np.ndarray) else Plane
+        result = make(pixels.shape, np.uint8)
         tiled.run(pixels, result, strength=strength, preserve_color=preserve_color)
         return result
 
     @cached_property
     def _tiled(self) -> TiledStylizer | None:
-        from fast_nst.runtime.tiles import TiledStylizer  # it needs onnx, which small pictures do not
+        # Here, for onnx and two runs take a moment that small pictures need not wait for.
+        from fast_nst.runtime.tiles import DEFAULT_MEMORY, TiledStylizer
 
         try:
-            return TiledStylizer(self._whole, self._side)
+            return TiledStylizer(self._whole, self._side, min(DEFAULT_MEMORY, self._memory / OVERHEAD))
         except UserError as error:
             if self._side is not None:
                 raise

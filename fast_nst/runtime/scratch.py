@@ -21,8 +21,8 @@ class Plane:
     Raises UserError when the disk is full or fails.
     """
 
-    def __init__(self, height: int, width: int, channels: int, dtype: np.dtype | type) -> None:
-        self.shape = (height, width, channels)
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
+        height, width, channels = self.shape = shape
         self.dtype = np.dtype(dtype)
         self._pixel = channels * self.dtype.itemsize  # bytes
         try:

@@ -60,7 +60,7 @@ def read_picture(
         simple = image.format in _KINDS and image.mode in _CHANNELS and "transparency" not in image.info
         mode, profile = image.mode, image.info.get("icc_profile")
     if simple and orientation in (0, 1) and on_disk(height, width):
-        plane = Plane(height, width, 3, np.uint8)
+        plane = Plane((height, width, 3), np.uint8)
         if _decode_rows(path, plane, mode, profile):
             return PictureOnDisk(plane, exif)
     return decode_picture(path, max_pixels=max_pixels)

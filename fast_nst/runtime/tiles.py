@@ -27,7 +27,7 @@ from fast_nst.runtime.stages import (
 from fast_nst.runtime.stylizer import PictureLike, Stylizer, check_pixels
 
 MIN_TILE = 64  # pixels
-_TILE_BYTES = 256 * 2**20  # of tensors at work at once; bounds the default tile
+DEFAULT_MEMORY = 128 * 2**20  # bytes; larger tiles are no faster
 _CHECKED_AT = (137, 170)  # pixels; odd, and several tiles both ways
 
 
@@ -38,14 +38,14 @@ class TiledStylizer:
     are gathered over all tiles before the first tile goes on, and what waits for that lies in scratch files
     (in TMPDIR, nameless).
 
-    `tile` is the side of a tile in pixels, at least MIN_TILE; None: as large as a quarter of a gigabyte
-    allows. Pictures no larger than a tile are run whole.
+    `tile` is the side of a tile in pixels, at least MIN_TILE; None: such that the tensors at work take
+    `memory` bytes, of which the process takes a multiple. Pictures no larger than a tile are run whole.
 
     Raises UserError for a model that cannot be run so: of an old opset, or with a layer other than instance
     norm that looks at the whole picture.
     """
 
-    def __init__(self, stylizer: Stylizer, tile: int | None = None) -> None:
+    def __init__(self, stylizer: Stylizer, tile: int | None = None, memory: float = DEFAULT_MEMORY) -> None:
         if tile is not None and tile < MIN_TILE:
             raise UserError(f"--tile must be at least {MIN_TILE}, not {tile}")
         self._stylizer = stylizer
@@ -57,7 +57,7 @@ class TiledStylizer:
         self.tile = MIN_TILE
         """Side of a tile in pixels."""
         self._check()
-        self.tile = tile or max(2 * MIN_TILE, math.isqrt(int(_TILE_BYTES / self.bytes_per_pixel)))
+        self.tile = tile or max(2 * MIN_TILE, math.isqrt(int(memory / self.bytes_per_pixel)))
 
     def __call__(
         self, image: PictureLike, *, strength: float = 1.0, preserve_color: bool = False
@@ -150,7 +150,7 @@ class TiledStylizer:
         rows, columns = tile.at(self._tensors[name].scale)
         if name not in rasters:
             height, width = rows.start + part.shape[0], columns.start + part.shape[1]
-            rasters[name] = Plane(height, width, part.shape[2], part.dtype)
+            rasters[name] = Plane((height, width, part.shape[2]), part.dtype)
         rasters[name][rows, columns] = part
 
     def _check(self) -> None:

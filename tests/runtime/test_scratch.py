@@ -21,7 +21,7 @@ ENDS = st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(0, 12))).ma
 def test_rectangles_are_read_and_written_as_in_memory(
     windows: list[tuple[slice, slice]], dtype: type
 ) -> None:
-    plane, array = Plane(9, 7, 3, dtype), np.zeros((9, 7, 3), dtype)
+    plane, array = Plane((9, 7, 3), dtype), np.zeros((9, 7, 3), dtype)
     for number, window in enumerate(windows):
         part = np.arange(array[window].size).reshape(array[window].shape).astype(dtype) + dtype(number)
         plane[window] = array[window] = part
@@ -31,26 +31,26 @@ def test_rectangles_are_read_and_written_as_in_memory(
 
 
 def test_parts_of_views_are_written_right() -> None:
-    plane, array = Plane(6, 8, 2, np.uint8), np.arange(96, dtype=np.uint8).reshape(8, 6, 2)
+    plane, array = Plane((6, 8, 2), np.uint8), np.arange(96, dtype=np.uint8).reshape(8, 6, 2)
     plane[:, :] = array.transpose(1, 0, 2)
     assert np.array_equal(plane[:, :], array.transpose(1, 0, 2))
 
 
 def test_part_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        Plane(4, 4, 1, np.uint8)[0:2, 0:2] = np.zeros((2, 3, 1), np.uint8)
+        Plane((4, 4, 1), np.uint8)[0:2, 0:2] = np.zeros((2, 3, 1), np.uint8)
 
 
 def test_files_have_no_name_and_lie_where_tmpdir_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    plane = Plane(4, 4, 1, np.uint8)
+    plane = Plane((4, 4, 1), np.uint8)
     assert list(tmp_path.iterdir()) == []  # nothing that a killed process could leave
     plane.close()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(UserError, match=r"scratch data in .*missing: No such file or directory; set TMPDIR"):
-        Plane(4, 4, 1, np.uint8)
+        Plane((4, 4, 1), np.uint8)
 
 
 def test_too_little_room_is_said_before_the_work() -> None:

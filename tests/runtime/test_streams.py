@@ -30,7 +30,7 @@ def photograph(height: int = 300, width: int = 211) -> np.ndarray:
 
 
 def on_disk(pixels: np.ndarray) -> Plane:
-    plane = Plane(*pixels.shape, np.uint8)
+    plane = Plane(pixels.shape, np.uint8)
     plane[:, :] = pixels
     return plane
 
@@ -131,17 +131,22 @@ def test_without_pyvips_pillow_does_it_all(tmp_path: Path, monkeypatch: pytest.M
 # --- writing -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.webp"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp"])
 def test_written_from_disk_are_the_same_pixels(tmp_path: Path, name: str) -> None:
     @given(st.integers(1, 200), st.integers(1, 70))
     @settings(max_examples=10, deadline=None)
     def check(height: int, width: int) -> None:
         pixels = photograph(height, width)
-        write_picture(tmp_path / name, on_disk(pixels), quality=100)
-        difference = np.abs(decode_picture(tmp_path / name).pixels.astype(int) - pixels)
-        assert difference.max() <= (40 if name == "a.webp" else 0)
+        write_picture(tmp_path / name, on_disk(pixels))
+        assert np.array_equal(decode_picture(tmp_path / name).pixels, pixels)
 
     check()
+
+
+def test_formats_that_libvips_is_not_used_for_are_written_from_memory(tmp_path: Path) -> None:
+    for name, pixels in (("memory.webp", photograph()), ("disk.webp", on_disk(photograph()))):
+        write_picture(tmp_path / name, pixels)
+    assert (tmp_path / "disk.webp").read_bytes() == (tmp_path / "memory.webp").read_bytes()
 
 
 @pytest.mark.parametrize("quality", [60, 95])
@@ -168,7 +173,7 @@ def test_profile_and_details_go_along(tmp_path: Path, name: str) -> None:
 
 
 def test_jpeg_too_wide_is_the_pictures_fault_and_a_missing_folder_is_not(tmp_path: Path) -> None:
-    wide = Plane(1, 66_000, 3, np.uint8)
+    wide = Plane((1, 66_000, 3), np.uint8)
     with pytest.raises(UnsuitableFormat, match="66000x1 pixels do not go into JPEG"):
         write_picture(tmp_path / "a.jpg", wide)
     with pytest.raises(UserError, match="cannot write"):

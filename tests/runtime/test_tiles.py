@@ -155,7 +155,7 @@ from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.runtime.tiles import TiledStylizer
 tiled = TiledStylizer(Stylizer(sys.argv[1], threads=1), 256)
 for height, width in ((512, 512), (512, 512), (1536, 1536)):
-    source, target = Plane(height, width, 3, np.uint8), Plane(height, width, 3, np.uint8)
+    source, target = Plane((height, width, 3), np.uint8), Plane((height, width, 3), np.uint8)
     tiled.run(source, target)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
