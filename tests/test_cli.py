@@ -170,7 +170,7 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"torch", "torchvision", "accelerate", "datasets", "safetensors",
-                                  "tensorboard", "onnx", "onnxscript", "skimage", "scipy"}:
+                                  "tensorboard", "onnxscript", "skimage", "scipy"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocker())
 from fast_nst.cli import main

@@ -67,8 +67,9 @@ class AnySizeStylizer:
         # Here, for onnx and two runs take a moment that small pictures need not wait for.
         from fast_nst.runtime.tiles import DEFAULT_MEMORY, TiledStylizer
 
+        memory = self._memory / (2 * OVERHEAD)  # tiles at borders differ in size: more arena
         try:
-            return TiledStylizer(self._whole, self._side, min(DEFAULT_MEMORY, self._memory / OVERHEAD))
+            return TiledStylizer(self._whole, self._side, min(DEFAULT_MEMORY, memory))
         except UserError as error:
             if self._side is not None:
                 raise

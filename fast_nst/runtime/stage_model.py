@@ -24,8 +24,8 @@ def build_stage(
 
     Inputs: for each NAME of `stage.reads` `NAME:read`, [1, H, W, C], the tile with its halo; for each NAME
     of `stage.outputs` `NAME:starts` and `NAME:ends`, int64 (row, column), where the tile lies in it.
-    Outputs: for each NAME of `stage.keeps` `NAME:kept`, [1, h, w, C], the tile; but in the last stage
-    `rows:length`, int64 [1], `rows:mean` and `rows:variance` of the target in the tile, float32 [1, C, h, 1].
+    Outputs: for each NAME of `stage.kept` `NAME:kept`, [1, h, w, C], the tile; in all stages but the last
+    also `rows:length`, int64 [1], `rows:mean` and `rows:variance`, float32 [1, C, h, 1], of the target.
 
     `statistics` has mean and variance, float64 [C], of the norm inputs that earlier stages made.
     """

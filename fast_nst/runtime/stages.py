@@ -52,11 +52,9 @@ def plan_stages(graph: onnx.GraphProto, tensors: Mapping[str, Tensor], step: int
         made = {name for node in nodes for name in node.output}
         done |= made
         needed = {name for node in graph.node if not done.issuperset(node.output) for name in node.input}
-        kept = (
-            [target]
-            if target == STYLIZED
-            else [name for name in tensors if name in made & needed and tensors[name].storable]
-        )
+        kept = [name for name in tensors if name in made & needed and tensors[name].storable]
+        if target == STYLIZED:
+            kept = [target]
         reads = {name for node in nodes for name in node.input if name in at_hand} or {target}
         halo = math.ceil(_reach(nodes, graph, tensors) / step) * step
         stages.append(Stage(target, tuple(sorted(reads)), tuple(kept), halo))

@@ -186,7 +186,7 @@ def _check_writable(folder: Path) -> None:
 
 def _skip_reason(error: Exception) -> str:
     if isinstance(error, OutOfMemory | MemoryError):
-        return f"{str(error) or 'not enough memory'}; try a smaller --size"
+        return f"{str(error) or 'not enough memory'}; try --tile 512 or a smaller --size"
     return error.reason if isinstance(error, UnreadablePicture) else str(error)
 
 

@@ -82,7 +82,13 @@ class TiledStylizer:
         if max(source.shape[:2]) <= self.tile:
             target[:, :] = self._stylizer(source[:, :], strength=strength, preserve_color=preserve_color)
             return
-        for tile, stylized in self._stylized_tiles(source):
+        height, width = source.shape[:2]
+        tiles = make_tiles(height, width, self.tile, self._step)
+        if strength == 0.0:
+            for tile in tiles:
+                target[tile.at(1)] = source[tile.at(1)]
+            return
+        for tile, stylized in self._stylized_tiles(source, tiles):
             content = source[tile.at(1)]
             if preserve_color:
                 stylized = color.preserve_color(content, stylized)
@@ -90,15 +96,14 @@ class TiledStylizer:
                 stylized = color.blend(content, stylized, strength)
             target[tile.at(1)] = stylized
 
-    def _stylized_tiles(self, source: Raster) -> Iterator[tuple[Tile, np.ndarray]]:
+    def _stylized_tiles(self, source: Raster, tiles: list[Tile]) -> Iterator[tuple[Tile, np.ndarray]]:
         """Every tile with its result, uint8 [h, w, 3]."""
-        height, width = source.shape[:2]
-        tiles = make_tiles(height, width, self.tile, self._step)
-        check_room(scratch_bytes_per_pixel(self._stages, self._tensors) * height * width)
+        per_pixel = scratch_bytes_per_pixel(self._stages, self._tensors)
+        check_room(per_pixel * source.shape[0] * source.shape[1])
         rasters: dict[str, Raster] = {IMAGE: source}
         statistics: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         # disable=None: no bar unless stderr is a terminal
-        bar = tqdm(total=len(self._stages) * len(tiles), unit="tile", disable=None, leave=False)
+        bar = tqdm(total=len(self._stages) * len(tiles), unit="tile", disable=None, leave=False, delay=1)
         try:
             for index, stage in enumerate(self._stages[:-1]):
                 moments = Moments()
@@ -130,9 +135,8 @@ class TiledStylizer:
             around = tile.grown(stage.halo)
             feeds = {f"{name}:read": self._read(rasters[name], name, around) for name in stage.reads}
             for name in stage.outputs:
-                feeds[f"{name}:starts"], feeds[f"{name}:ends"] = tile.within(
-                    around, self._tensors[name].scale
-                )
+                starts, ends = tile.within(around, self._tensors[name].scale)
+                feeds |= {f"{name}:starts": starts, f"{name}:ends": ends}
             try:
                 outputs = session.run(None, feeds)
             except Exception as error:
