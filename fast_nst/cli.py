@@ -18,7 +18,7 @@ OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
 EXTRAS = {
     "train": {
-        *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnx", "onnxscript"),
+        *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnxscript"),
         *("safetensors", "skimage", "scipy"),
     },
     "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},

@@ -97,18 +97,30 @@ def decode_picture(source: str | Path | bytes | Image.Image, *, max_pixels: int 
     Raises UnreadablePicture, one line naming the file and the reason; TooManyPixels, one of its kind,
     before anything is decoded.
     """
+    with open_picture(source, max_pixels=max_pixels) as image:
+        image.load()
+        exif, orientation = read_exif(image)
+        rgb = to_srgb(image)
+        if orientation in _UPRIGHT:
+            rgb = rgb.transpose(_UPRIGHT[orientation])
+        return Picture(np.array(rgb), exif, image.format or "")
+
+
+@contextmanager
+def open_picture(
+    source: str | Path | bytes | Image.Image, *, max_pixels: int | None = None
+) -> Iterator[Image.Image]:
+    """A PIL image of which only the header is read so far.
+
+    Raises UnreadablePicture, also for whatever is raised while it is open; limits are decode_picture's.
+    """
     if isinstance(source, str):
         source = Path(source)
     name = str(source) if isinstance(source, Path) else "the picture"
     try:
         with _opened(source) as image:
             _check_size(image, _pixel_limit(source, max_pixels))
-            image.load()
-            exif, orientation = _read_exif(image)
-            rgb = to_srgb(image)
-            if orientation in _UPRIGHT:
-                rgb = rgb.transpose(_UPRIGHT[orientation])
-            return Picture(np.array(rgb), exif, image.format or "")
+            yield image
     except _Refused as error:
         kind = TooManyPixels if isinstance(error, _TooLarge) else UnreadablePicture
         raise kind(name, str(error)) from None
@@ -266,7 +278,7 @@ def _check_size(image: Image.Image, max_pixels: int | None) -> None:
         )
 
 
-def _read_exif(image: Image.Image) -> tuple[bytes | None, int]:
+def read_exif(image: Image.Image) -> tuple[bytes | None, int]:
     """The EXIF block cleaned for upright sRGB pixels, and the orientation it asked for."""
     orientation = 1
     try:

@@ -57,6 +57,8 @@ MISTAKES = {
         ["stylize", "{picture}", "--model", "{model}", "--strength", "2"],
         "--strength",
     ),
+    "tile of another kind": (["stylize", "{picture}", "--model", "{model}", "--tile", "big"], "--tile"),
+    "tile too small": (["stylize", "{picture}", "--model", "{model}", "--tile", "8"], "--tile"),
     "no such run": (["export", "no/such/run"], "no/such/run"),
     "no such verb": (["paint"], "paint"),
     "no model": (["stylize", "{picture}"], "--model is missing"),
@@ -175,7 +177,7 @@ import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"torch", "torchvision", "accelerate", "datasets", "safetensors",
-                                  "tensorboard", "onnx", "onnxscript", "skimage", "scipy"}:
+                                  "tensorboard", "onnxscript", "skimage", "scipy"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocker())
 from fast_nst.cli import main

@@ -19,8 +19,8 @@ from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.machine import describe_machine, doubts
 from fast_nst.runtime.models import describe_model, unique_names
 from fast_nst.runtime.precision import weights_precision
+from fast_nst.runtime.providers import choose_providers
 from fast_nst.runtime.rounds import Subject, measure
-from fast_nst.runtime.stylizer import choose_providers
 
 logger = logging.getLogger("fast_nst")
 WORKER = ("-m", "fast_nst.runtime.benchmark_worker")

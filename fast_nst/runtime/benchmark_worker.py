@@ -18,7 +18,8 @@ import numpy as np
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.runtime.machine import peak_memory
-from fast_nst.runtime.stylizer import Stylizer, short_name
+from fast_nst.runtime.providers import short_name
+from fast_nst.runtime.stylizer import Stylizer
 
 WARM_UP = 0.25  # share of the measured seconds
 LEAST_RUNS, MOST_RUNS = 3, 500  # timed; the second bounds what is kept of very fast runs

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -17,15 +18,16 @@ from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
     UnsuitableFormat,
-    decode_picture,
-    encode_picture,
     resize_longer_side,
     writable_format,
 )
+from fast_nst.runtime.anysize import AnySizeStylizer
 from fast_nst.runtime.containers import UnreadableVideo
 from fast_nst.runtime.jobs import Job, plan_jobs
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.scratch import Raster
+from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
 from fast_nst.stop import StopRequest
@@ -63,6 +65,11 @@ class StylizeOptions:
     """Write over results that exist already; false keeps them and makes only the missing ones."""
     max_pixels: int | None = None
     """Skip pictures and videos of more pixels than this. Default: 179 million."""
+    tile: int | Literal["auto"] = "auto"
+    """Side in pixels of the tiles that larger pictures are run in; auto: in tiles only what needs more than
+    --memory, of a side that suits the model."""
+    memory: float | None = None
+    """GiB that running a picture whole may take. Default: half of what is available."""
     start: float | str = 0
     """Videos: where to begin, in seconds or as hh:mm:ss.f."""
     end: float | str | None = None
@@ -80,6 +87,8 @@ class StylizeOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if self.memory is not None and not self.memory > 0.0:
+            raise UserError(f"--memory must be above 0, not {self.memory}")
         if not 0.0 <= self.strength <= 1.0:
             raise UserError(f"--strength must be between 0 and 1, not {self.strength}")
         if not 1 <= self.quality <= 100:
@@ -133,12 +142,15 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
         jobs = [job for job in jobs if not job.target.is_file()]
     providers = options.providers.split(",") if options.providers is not None else None
     stylizer = Stylizer(model, threads=options.threads, providers=providers)
+    memory = None if options.memory is None else options.memory * 2**30
+    any_size = AnySizeStylizer(stylizer, options.tile, memory)
     pictures = [job for job in jobs if job.kind == "picture"]
     # disable=None: no bar unless stderr is a terminal
     with tqdm(total=len(pictures), unit="picture", disable=None, delay=1) as bar:
-        for job, decoded in _decode_ahead(pictures, options.max_pixels):
+        on_disk = any_size.in_tiles if options.size is None else lambda height, width: False
+        for job, decoded in _decode_ahead(pictures, on_disk, options.max_pixels):
             try:
-                _stylize_one(stylizer, decoded.result(), job.target, options)
+                _stylize_one(any_size, decoded.result(), job.target, options)
                 report.written.append(job.target)
             except (UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError) as error:
                 report.skipped.append((job.source, _skip_reason(error)))
@@ -181,26 +193,31 @@ def _check_rate(jobs: list[Job], options: StylizeOptions) -> None:
         raise UserError("--fps is for a video made of pictures; a video keeps its own times")
 
 
-def _stylize_one(stylizer: Stylizer, picture: Picture, target: Path, options: StylizeOptions) -> None:
-    pixels = resize_longer_side(picture.pixels, options.size)
+def _stylize_one(
+    stylizer: AnySizeStylizer, picture: Picture | PictureOnDisk, target: Path, options: StylizeOptions
+) -> None:
+    pixels: Raster = picture.pixels
+    if isinstance(picture, Picture):
+        pixels = resize_longer_side(picture.pixels, options.size)
     result = stylizer(pixels, strength=options.strength, preserve_color=options.preserve_color)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {target.parent}: {error.strerror}") from error
-    encode_picture(target, result, quality=options.quality, exif=picture.exif)
+    write_picture(target, result, quality=options.quality, exif=picture.exif)
 
 
-def _decode_ahead(jobs: list[Job], max_pixels: int | None) -> Iterator[tuple[Job, Future[Picture]]]:
+def _decode_ahead(
+    jobs: list[Job], on_disk: Callable[[int, int], bool], max_pixels: int | None
+) -> Iterator[tuple[Job, Future[Picture | PictureOnDisk]]]:
     """Each job with its picture, decoded on a thread while earlier ones are worked on."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: deque[tuple[Job, Future[Picture]]] = deque()
+        waiting: deque[tuple[Job, Future[Picture | PictureOnDisk]]] = deque()
         rest = iter(jobs)
         try:
             while True:
                 for job in islice(rest, _DECODED_AHEAD + 1 - len(waiting)):
-                    decoded = pool.submit(decode_picture, job.source, max_pixels=max_pixels)
-                    waiting.append((job, decoded))
+                    waiting.append((job, pool.submit(read_picture, job.source, on_disk, max_pixels)))
                 if not waiting:
                     return
                 yield waiting.popleft()
@@ -221,7 +238,7 @@ def _check_writable(folder: Path) -> None:
 
 def _skip_reason(error: Exception) -> str:
     if isinstance(error, OutOfMemory | MemoryError):
-        return f"{str(error) or 'not enough memory'}; try a smaller --size"
+        return f"{str(error) or 'not enough memory'}; try --tile 512 or a smaller --size"
     return error.reason if isinstance(error, UnreadablePicture | UnreadableVideo) else str(error)
 
 

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime import color
+from fast_nst.runtime.failures import DeviceLost, OutOfMemory, RunFailed, explain_failure
 from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.providers import (
+    CPU,
+    DIRECTML,
+    TENSORRT,
+    Provider,
+    check_started,
+    choose_providers,
+    open_session,
+)
 
-_SHORT_NAMES = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-_PROVIDER_OPTIONS = {
-    # The defaults tune anew for every picture size, and double the memory held as it grows.
-    "CUDAExecutionProvider": {
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "arena_extend_strategy": "kSameAsRequested",
-    }
-}
+__all__ = ["DeviceLost", "OutOfMemory", "RunFailed", "Stylizer"]
 
 PictureLike = TypeVar("PictureLike", np.ndarray, Image.Image)
-
-
-class RunFailed(UserError):
-    """The model could not be run on this picture; another picture may do."""
-
-
-class OutOfMemory(RunFailed):
-    """The picture is too large for the memory there is."""
 
 
 class Stylizer:
@@ -47,7 +37,8 @@ class Stylizer:
     `model` is the path of an ONNX file, the name of a shipped style, or the bytes of a file.
     `threads` is the number of CPU threads (None: one per core). `providers` names what to run on,
     best first: "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino" or onnxruntime's own
-    names; None takes CUDA if onnxruntime has it and it starts, else the CPU.
+    names, each alone or with onnxruntime's options for it, as in ("openvino", {"device_type": "GPU"});
+    None takes CUDA if onnxruntime has it and it starts, else the CPU.
 
     `metadata` holds what the file says of itself, `providers` what it runs on.
 
@@ -60,19 +51,22 @@ class Stylizer:
         model: str | Path | bytes,
         *,
         threads: int | None = None,
-        providers: Sequence[str] | None = None,
+        providers: str | Sequence[Provider] | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise UserError(f"--threads must be at least 1, not {threads}")
         if isinstance(providers, str):
             providers = [providers]
-        source: str | bytes = model if isinstance(model, bytes) else str(resolve_model(model))
-        self.name = "the model" if isinstance(source, bytes) else source
-        self._session = _open_session(source, self.name, threads, choose_providers(providers))
+        self.source: str | bytes = model if isinstance(model, bytes) else str(resolve_model(model))
+        self.name = "the model" if isinstance(model, bytes) else str(self.source)
+        self._threads, self._chosen = threads, choose_providers(providers)
+        self._session = open_session(self.source, self.name, threads, self._chosen)
         self.providers: list[str] = self._session.get_providers()
         if providers is not None:
-            _check_started(providers, self.providers)
+            check_started(providers, self.providers)
         _check_contract(self._session, self.name)
+        # DirectML's sessions take one call at a time.
+        self._turn = threading.Lock() if DIRECTML in self.providers else nullcontext()
         self._last_shape: tuple[int, ...] = ()
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
@@ -86,21 +80,36 @@ class Stylizer:
         keeps the picture's colors and takes only the luminance of the stylized one.
 
         Raises TypeError for another type, ValueError for another shape or a strength outside
-        [0, 1], OutOfMemory for a picture too large, RunFailed when onnxruntime fails otherwise.
+        [0, 1], OutOfMemory for a picture too large, DeviceLost when a GPU stopped working, RunFailed
+        when onnxruntime fails otherwise.
         """
         if not 0.0 <= strength <= 1.0:
             raise ValueError(f"strength must be between 0 and 1, not {strength}")
         if isinstance(image, Image.Image):
             return Image.fromarray(self._run(decode_picture(image).pixels, strength, preserve_color))
-        _check_pixels(image)
+        check_pixels(image)
         return self._run(image, strength, preserve_color)
+
+    def warm_up(self, sizes: Iterable[tuple[int, int]], batch: int = 1) -> None:
+        """Run once on each size, (height, width), so that the first real pictures need not wait.
+
+        At a size's first run GPUs choose kernels, TensorRT compiles for minutes. Raises as a call does.
+        """
+        for height, width in sizes:
+            self(np.zeros((batch, height, width, 3), np.uint8))
+
+    def open(self, model: bytes) -> Any:
+        """An onnxruntime session of another model, not used for long, that runs as this one does."""
+        quick = [(name, given) for name, given in self._chosen if name != TENSORRT]  # it compiles for minutes
+        return open_session(model, self.name, self._threads, quick, cached=False)
 
     def _run(self, pixels: np.ndarray, strength: float, keep_color: bool) -> np.ndarray:
         if strength == 0.0:
             return pixels.copy()
         batch = np.ascontiguousarray(pixels if pixels.ndim == 4 else pixels[None])  # [N, H, W, 3]
         try:
-            (stylized,) = self._session.run(["stylized"], {"image": batch}, self._options(batch))
+            with self._turn:
+                (stylized,) = self._session.run(["stylized"], {"image": batch}, self._options(batch))
             if stylized.shape != batch.shape:
                 change = f"{list(batch.shape)} into {list(stylized.shape)}"
                 raise RunFailed(f"{self.name} turned {change}; the size must stay")
@@ -111,7 +120,7 @@ class Stylizer:
         except RunFailed:
             raise
         except Exception as error:
-            raise self._explain(error, batch) from error
+            raise explain_failure(error, self.name, batch.shape) from error
         return stylized if pixels.ndim == 4 else stylized[0]
 
     def _options(self, batch: np.ndarray) -> Any:
@@ -119,29 +128,7 @@ class Stylizer:
         changed = batch.shape != self._last_shape
         self._last_shape = batch.shape
         # Held memory grows with every new size otherwise; on one size all the time it is reused.
-        return _shrinking() if changed and self.providers == [_SHORT_NAMES["cpu"]] else None
-
-    def _explain(self, error: Exception, batch: np.ndarray) -> RunFailed:
-        count, height, width = batch.shape[:3]
-        what = f"{width}x{height} pixels" + (f" in a batch of {count}" if count > 1 else "")
-        if _is_out_of_memory(error):
-            return OutOfMemory(f"not enough memory to stylize {what}")
-        return RunFailed(f"{self.name} failed on {what}: {_reason(error)}")
-
-
-def _open_session(source: str | bytes, name: str, threads: int | None, providers: list[str]) -> Any:
-    import onnxruntime  # a quarter of a second, paid by those who run a model
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions; not on stderr as well
-    options.enable_mem_pattern = False  # else one memory plan is kept for every picture size ever seen
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    wanted = [(provider, _PROVIDER_OPTIONS.get(provider, {})) for provider in providers]
-    try:
-        return onnxruntime.InferenceSession(source, options, providers=wanted)
-    except Exception as error:  # a type per failure, none of them public
-        raise UserError(f"{name} does not load as an ONNX model: {_reason(error)}") from error
+        return _shrinking() if changed and self.providers == [CPU] else None
 
 
 def _shrinking() -> Any:
@@ -150,47 +137,6 @@ def _shrinking() -> Any:
     options = onnxruntime.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
-
-
-def choose_providers(asked: Sequence[str] | None) -> list[str]:
-    """onnxruntime's names of the providers, CPU last: it runs what the others cannot.
-
-    Raises UserError for one that this onnxruntime does not have.
-    """
-    import onnxruntime
-
-    available = onnxruntime.get_available_providers()
-    cpu = _SHORT_NAMES["cpu"]
-    if asked is None:
-        cuda = _SHORT_NAMES["cuda"]
-        return [cuda, cpu] if cuda in available else [cpu]
-    if not asked:
-        raise UserError("--providers is empty; leave it out for the default")
-    chosen = [_full_name(name) for name in asked]
-    for name, full in zip(asked, chosen, strict=True):
-        if full not in available:
-            have = ", ".join(map(short_name, available))
-            raise UserError(f"provider {name!r} is not in this onnxruntime; it has {have}")
-    return chosen if cpu in chosen else [*chosen, cpu]
-
-
-def _check_started(asked: Sequence[str], running: list[str]) -> None:
-    # onnxruntime itself goes on without a provider whose libraries or device are missing.
-    for name in asked:
-        if _full_name(name) not in running:
-            raise UserError(
-                f"provider {name!r} did not start (driver or libraries missing?); "
-                f"running are {', '.join(map(short_name, running))}"
-            )
-
-
-def _full_name(name: str) -> str:
-    return _SHORT_NAMES.get(name.lower(), name)
-
-
-def short_name(full: str) -> str:
-    """What users call a provider: "cpu" for "CPUExecutionProvider"."""
-    return next((short for short, name in _SHORT_NAMES.items() if name == full), full)
 
 
 def _check_contract(session: Any, name: str) -> None:
@@ -211,7 +157,8 @@ def _check_contract(session: Any, name: str) -> None:
         raise UserError(f"{name} is not a fast_nst model: {problem}")
 
 
-def _check_pixels(image: object) -> None:
+def check_pixels(image: object) -> None:
+    """TypeError or ValueError unless `image` is uint8 RGB [H, W, 3] or [N, H, W, 3]."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f"image must be a PIL image or a numpy array, not {type(image).__name__}")
     if image.dtype != np.uint8:
@@ -220,15 +167,3 @@ def _check_pixels(image: object) -> None:
         raise ValueError(
             f"image must be RGB [H, W, 3] or [N, H, W, 3] with at least one pixel, not {list(image.shape)}"
         )
-
-
-def _reason(error: Exception) -> str:
-    """onnxruntime's message on one line, less the codes in front of it."""
-    return one_line(error).rsplit(" : ", 1)[-1]
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("bad_alloc", "allocate memory", "out of memory", "bad allocation")
-    )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fast_nst.builtin import make_picture
 from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture, encode_picture
 from fast_nst.runtime.stylize import Report, StylizeOptions, stylize_files
@@ -163,6 +164,28 @@ def test_any_kind_of_picture_can_be_stylized(tmp_path: Path, tiny_model: Path, m
     assert decode_picture(report.written[0]).pixels.shape == (4, 6, 3)
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_large_picture_in_tiles_is_the_same_picture(tmp_path: Path, suffix: str) -> None:
+    """On disk and by rows where pyvips is installed, in memory elsewhere."""
+    pixels = make_picture(np.random.default_rng(0), 170)[:150]
+    encode_picture(tmp_path / "a.png", pixels)
+    options = {"format": suffix, "strength": 0.8, "preserve_color": True}
+    [whole] = stylize([tmp_path / "a.png"], Path("strokes"), tmp_path / "whole", **options).written
+    [tiled] = stylize([tmp_path / "a.png"], Path("strokes"), tmp_path / "tiled", tile=64, **options).written
+    difference = decode_picture(whole).pixels.astype(int) - decode_picture(tiled).pixels
+    assert np.abs(difference).max() <= (1 if suffix == "png" else 12)
+    assert [path.name for path in tmp_path.glob("tiled/*")] == [tiled.name]
+
+
+def test_short_memory_means_tiles_and_the_same_picture(tmp_path: Path) -> None:
+    pixels = make_picture(np.random.default_rng(0), 170)
+    encode_picture(tmp_path / "a.png", pixels)
+    [whole] = stylize([tmp_path / "a.png"], Path("strokes"), tmp_path / "whole").written
+    [tiled] = stylize([tmp_path / "a.png"], Path("strokes"), tmp_path / "tiled", memory=0.01).written
+    difference = decode_picture(whole).pixels.astype(int) - decode_picture(tiled).pixels
+    assert np.abs(difference).max() <= 1
+
+
 # --- what stops before any work ------------------------------------------------------------------
 
 
@@ -185,6 +208,7 @@ def test_output_folder_that_cannot_be_written_is_found_before_the_model_is_loade
         ({"strength": 1.1}, "--strength"),
         ({"strength": float("nan")}, "--strength"),
         ({"quality": 0}, "--quality"),
+        ({"memory": 0.0}, "--memory"),
         ({"quality": 101}, "--quality"),
         ({"format": "psd"}, "--format"),
         ({"threads": 0}, "--threads"),

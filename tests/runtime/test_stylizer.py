@@ -22,7 +22,9 @@ from PIL import Image
 import fast_nst
 from fast_nst.errors import UserError
 from fast_nst.runtime import models
-from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
+from fast_nst.runtime.failures import DeviceLost, OutOfMemory, RunFailed, explain_failure
+from fast_nst.runtime.providers import SHORT_NAMES, choose_providers
+from fast_nst.runtime.stylizer import Stylizer
 
 ROOT = Path(__file__).parents[2]
 
@@ -214,6 +216,76 @@ def test_number_of_threads_is_checked_and_used(tiny_model: Path) -> None:
     assert "--threads" in one_line_error(tiny_model, threads=0)
     image = noise(9, 9, 3)
     assert np.array_equal(Stylizer(tiny_model, threads=2)(image), 255 - image)
+
+
+def test_every_provider_there_is_paints_the_same() -> None:
+    image = noise(70, 93, 3)
+    expected = Stylizer("strokes", threads=1, providers=["cpu"])(image).astype(int)
+    for name, full in SHORT_NAMES.items():
+        if full in onnxruntime.get_available_providers():
+            result = Stylizer("strokes", threads=1, providers=[name])(image)
+            assert np.abs(result - expected).max() <= 1, name
+
+
+def test_options_for_a_provider_reach_onnxruntime(tiny_model: Path) -> None:
+    image = noise(9, 9, 3)
+    stylizer = Stylizer(tiny_model, providers=[("cpu", {"anything": "1"})])
+    assert np.array_equal(stylizer(image), 255 - image)
+
+
+def test_cpu_stands_behind_every_provider_and_cuda_behind_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = list(SHORT_NAMES.values())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
+    trt, cuda, cpu = (SHORT_NAMES[name] for name in ("tensorrt", "cuda", "cpu"))
+    assert [name for name, _ in choose_providers(["tensorrt"])] == [trt, cuda, cpu]
+    assert [name for name, _ in choose_providers(["cpu", "cuda"])] == [cuda, cpu]
+    assert [name for name, _ in choose_providers(None)] == [cuda, cpu]
+    device = {"device_type": "GPU"}
+    assert choose_providers([("openvino", device)])[0] == (SHORT_NAMES["openvino"], device)
+
+
+def test_warm_up_runs_every_size(negative: Stylizer, hungry_model: Path) -> None:
+    negative.warm_up([(8, 9), (1, 30)], batch=2)
+    with pytest.raises(OutOfMemory, match="3x4000 pixels in a batch of 2"):
+        Stylizer(hungry_model).warm_up([(4000, 3)], batch=2)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : CUDA failure 700: an illegal memory access", DeviceLost),
+        ("[ONNXRuntimeError] : 1 : FAIL : CUDA failure 2: out of memory ; GPU=0", OutOfMemory),
+        ("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : 887A0005 The GPU device instance", DeviceLost),
+        ("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : std::bad_alloc", OutOfMemory),
+        ("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code", RunFailed),
+    ],
+)
+def test_lost_device_ends_the_job_while_a_failed_picture_does_not(said: str, kind: type[UserError]) -> None:
+    """The texts are those of onnxruntime's CUDA and DirectML providers."""
+    error = explain_failure(RuntimeError(said), "m.onnx", (1, 480, 640, 3))
+    assert type(error) is kind
+    assert "640x480" in str(error)
+    assert ("--providers cpu" in str(error)) == (kind is DeviceLost)
+    assert isinstance(error, RunFailed) != (kind is DeviceLost)
+
+
+SOAK = """
+import sys
+import numpy as np
+from fast_nst.runtime.stylizer import Stylizer
+stylizer, rng = Stylizer("strokes", threads=1, providers=["cpu"]), np.random.default_rng(0)
+for count in range(300):
+    stylizer(np.zeros((*rng.integers(24, 128, 2), 3), np.uint8))
+    if count in (150, 299):
+        print(int(open("/proc/self/statm").read().split()[1]) * 4096)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_memory_stays_flat_over_hundreds_of_picture_sizes() -> None:
+    run = subprocess.run([sys.executable, "-c", SOAK], cwd=ROOT, capture_output=True, text=True, check=True)
+    middle, end = map(int, run.stdout.split())
+    assert end < 1.1 * middle
 
 
 # --- names of models -----------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""What a model runs on: onnxruntime's execution providers, each with options known to be good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fast_nst.errors import UserError, one_line
+
+Provider: TypeAlias = str | tuple[str, Mapping[str, str]]
+"""A name, or a name and options for onnxruntime that go before ours."""
+
+SHORT_NAMES = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+CPU, CUDA, TENSORRT, DIRECTML = (SHORT_NAMES[name] for name in ("cpu", "cuda", "tensorrt", "directml"))
+
+
+def choose_providers(asked: Sequence[Provider] | None) -> list[tuple[str, dict[str, str]]]:
+    """onnxruntime's names of the providers with the options given for them, best first, CPU last.
+
+    What one provider cannot run, the next one does: CUDA stands behind TensorRT, the CPU behind all. None
+    asks for CUDA if this onnxruntime has it, else for the CPU.
+
+    Raises UserError for a provider it does not have.
+    """
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if asked is None:
+        asked = ["cuda"] if CUDA in available else ["cpu"]
+    if not asked:
+        raise UserError("--providers is empty; leave it out for the default")
+    chosen: dict[str, dict[str, str]] = {}
+    for item in asked:
+        name, given = (item, {}) if isinstance(item, str) else item
+        full = full_name(name)
+        if full not in available:
+            have = ", ".join(map(short_name, available))
+            raise UserError(f"provider {name!r} is not in this onnxruntime; it has {have}")
+        chosen[full] = dict(given)
+    if TENSORRT in chosen and CUDA in available:
+        chosen.setdefault(CUDA, {})
+    chosen.setdefault(CPU, {})
+    return sorted(chosen.items(), key=lambda item: item[0] == CPU)
+
+
+def open_session(
+    source: str | bytes,
+    name: str,
+    threads: int | None,
+    providers: list[tuple[str, dict[str, str]]],
+    cached: bool = True,
+) -> Any:
+    """An onnxruntime session of a model's file or bytes; `cached`: keep what providers compile for it.
+
+    Raises UserError where it does not load.
+    """
+    import onnxruntime  # a quarter of a second, paid by those who run a model
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors come as exceptions; not on stderr as well
+    # One memory plan is kept for every picture size ever seen otherwise; DirectML allows none at all.
+    options.enable_mem_pattern = False
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL  # DirectML allows no other
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    kept = source if cached else None
+    with_options = [(full, {**_known_good(full, threads, kept), **given}) for full, given in providers]
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=with_options)
+    except Exception as error:  # a type per failure, none of them public
+        raise UserError(f"{name} does not load as an ONNX model: {reason(error)}") from error
+
+
+def check_started(asked: Sequence[Provider], running: list[str]) -> None:
+    """Raise UserError for a named provider that is not running."""
+    # onnxruntime itself goes on without a provider whose libraries or device are missing.
+    for item in asked:
+        name = item if isinstance(item, str) else item[0]
+        if full_name(name) not in running:
+            raise UserError(
+                f"provider {name!r} did not start (driver or libraries missing?); "
+                f"running are {', '.join(map(short_name, running))}"
+            )
+
+
+def full_name(name: str) -> str:
+    """onnxruntime's name of a provider."""
+    return SHORT_NAMES.get(name.lower(), name)
+
+
+def short_name(full: str) -> str:
+    """Ours."""
+    return next((short for short, name in SHORT_NAMES.items() if name == full), full)
+
+
+def reason(error: Exception) -> str:
+    """onnxruntime's message on one line, less the codes in front of it."""
+    return one_line(error).rsplit(" : ", 1)[-1]
+
+
+def _cache_folder() -> Path:
+    """FAST_NST_CACHE, or the user's folder for such things."""
+    if chosen := os.environ.get("FAST_NST_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "fast-nst"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "fast-nst"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fast-nst"
+
+
+def _cache_of(model: str | bytes) -> str:
+    """A folder for each model: TensorRT's own names do not tell two styles of one network apart."""
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    return str(_cache_folder() / hashlib.sha256(content).hexdigest()[:16])
+
+
+def _known_good(provider: str, threads: int | None, cached: str | bytes | None) -> dict[str, str]:
+    """Options that keep the memory flat over many picture sizes, and what is slow to compile of a model."""
+    match short_name(provider):
+        case "cuda":
+            # The defaults tune anew for every picture size, and double the memory held as it grows.
+            return {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+        case "tensorrt":  # in float32: in half precision, sums over many pixels overflow
+            if cached is None:
+                return {}
+            folder = _cache_of(cached)
+            return {
+                "trt_engine_cache_enable": "True",
+                "trt_engine_cache_path": folder,
+                "trt_timing_cache_enable": "True",
+                "trt_timing_cache_path": folder,
+            }
+        case "coreml":
+            return {"ModelFormat": "MLProgram"}
+        case "openvino":
+            config = {"CPU_RUNTIME_CACHE_CAPACITY": "0"}  # else it keeps kernels for every picture size
+            if threads is not None:
+                config["INFERENCE_NUM_THREADS"] = str(threads)
+            if cached is not None:
+                config["CACHE_DIR"] = _cache_of(cached)
+            return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
+    return {}
