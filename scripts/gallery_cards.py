@@ -117,3 +117,20 @@ def _to_height(pixels: np.ndarray, height: int) -> np.ndarray:
     picture = Image.fromarray(pixels)
     width = round(picture.width * height / picture.height)
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def contact_sheet(styles: dict[str, str], models: dict[str, Path]) -> np.ndarray:
+    """One photograph after every style, the style picture in a corner; uint8, five to a row."""
+    from skimage import data
+
+    photograph = data.chelsea()[:, 60:360]  # [300, 300, 3]
+    cells = []
+    for name, picture in styles.items():
+        cell = Image.fromarray(Stylizer(models[name])(photograph))
+        corner = Image.open(style_path(picture)).convert("RGB")
+        corner.thumbnail((90, 90), Image.Resampling.LANCZOS)
+        cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
+        cell.paste(corner, (2, 2))
+        cells.append(np.asarray(cell))
+    rows = [np.concatenate(cells[at : at + 5], 1) for at in range(0, len(cells) - len(cells) % 5, 5)]
+    return np.concatenate(rows)
