@@ -36,8 +36,8 @@ PAINTINGS = {
     "composition_vii": Style("Composition VII", "Wassily Kandinsky, 1913 (public domain)"),
     "udnie": Style("Udnie", "Francis Picabia, 1913 (public domain)"),
     "edtaonisl": Style("Edtaonisl", "Francis Picabia, 1913 (public domain)"),
-    "shipwreck": Style("The Shipwreck", "J. M. W. Turner, 1805 (public domain)"),
-    "cafe_terrace": Style("Café Terrace at Night", "Vincent van Gogh, 1888 (public domain)"),
+    "shipwreck": Style("The Shipwreck of the Minotaur", "J. M. W. Turner, about 1810 (public domain)"),
+    "night_cafe": Style("The Night Café", "Vincent van Gogh, 1888 (public domain)"),
     "woman_with_hat": Style("Woman with a Hat", "Henri Matisse, 1905 (public domain)"),
 }
 # What the two networks of a style are trained with, beside the style.
