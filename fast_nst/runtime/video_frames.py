@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def _left_sited(frame: VideoFrame) -> VideoFrame:
     graph.link_nodes(source, graph.add("setparams", "chroma_location=left"), graph.add("buffersink"))
     graph.configure()
     graph.vpush(frame)
-    return cast("VideoFrame", graph.vpull())
+    return graph.vpull()
 
 
 def _usual_matrix(width: int, height: int) -> int:

@@ -311,6 +311,19 @@ def test_frames_that_cannot_be_used_leave_the_one_before_on_screen(
     assert look(tmp_path / "out.mp4").seconds == pytest.approx([0, 0.08, 0.16])
 
 
+def test_broken_frames_at_the_ends_left_a_gap_or_cut_the_film(negative: Stylizer, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(6)]
+    for path in paths:
+        encode_picture(path, corners(48, 64))
+    for path in (*paths[:2], *paths[4:]):
+        path.write_bytes(b"broken")
+    report = run(negative, paths, tmp_path / "out.mp4", fps=25)
+    after = look(tmp_path / "out.mp4")
+    assert after.seconds == pytest.approx([0, 0.12])
+    assert after.durations[-1] * after.time_base == Fraction(3, 25)
+    assert report.seconds == pytest.approx(6 / 25)
+
+
 # --- a part, a size, colors ----------------------------------------------------------------------
 
 
@@ -481,9 +494,11 @@ def test_stopping_leaves_a_file_that_plays(negative: Stylizer, film: Path, tmp_p
             tmp_path / name,
             stop=lambda asked=asked: next(asked) > 20,  # type: ignore[misc]
         )
+        assert not (tmp_path / name).exists()
         assert report.stopped
         assert 10 < report.frames < 50
-        assert len(look(tmp_path / name).pixels) == report.frames
+        assert report.path.name == name.replace(".", ".partial.")
+        assert len(look(report.path).pixels) == report.frames
         assert report.problem is None
 
 
