@@ -14,6 +14,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.lists import comma_separated
 from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
@@ -145,7 +146,7 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
         report.kept = [job.target for job in jobs if _is_done(job.target)]
         jobs = [job for job in jobs if not _is_done(job.target)]
     _check_videos([job for job in jobs if job.kind == "video"], options)
-    providers = options.providers.split(",") if options.providers is not None else None
+    providers = comma_separated(options.providers) if options.providers is not None else None
     stylizer = Stylizer(model, threads=options.threads, providers=providers)
     memory = None if options.memory is None else options.memory * 2**30
     any_size = AnySizeStylizer(stylizer, options.tile, memory)

@@ -101,8 +101,8 @@ def stylize_video(
     A `target` ending in .mp4, .m4v, .mov, .mkv, .webm or .gif becomes a video file, any other a folder
     of pictures 000001.png, ... The memory needed does not depend on the length. `stop` is asked after
     every frame; once it is true, what was done is finished as a file that plays and kept as
-    NAME.partial.EXT, and an earlier result stays. `progress` gets the frames done and how many there are, None where the file
-    does not tell.
+    NAME.partial.EXT, and an earlier result stays. `progress` gets the frames done and how many there
+    are, None where the file does not tell.
 
     A folder is replaced as a whole, and only one that holds nothing but frames.
 

@@ -304,3 +304,19 @@ def test_the_folder_one_is_in_is_not_taken_away(
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(UserError, match="is the folder you are in"):
         stylize([clip], tiny_model, Path(), format="png")
+
+
+def test_output_has_the_short_name_everyone_tries(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encode_picture(tmp_path / "a.png", corners(20, 30))
+    arguments = ["stylize", str(tmp_path / "a.png"), "--model", str(tiny_model)]
+    assert main([*arguments, "-o", str(tmp_path / "one.png")]) == 0
+    assert main([*arguments, f"-o={tmp_path / 'two.png'}"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "one.png"), str(tmp_path / "two.png")]
+
+
+def test_a_space_between_providers_made_an_unknown_one(tiny_model: Path, tmp_path: Path) -> None:
+    encode_picture(tmp_path / "a.png", corners(20, 30))
+    report = stylize([tmp_path / "a.png"], tiny_model, tmp_path / "out", providers="cpu, cpu")
+    assert len(report.written) == 1
