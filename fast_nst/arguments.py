@@ -35,6 +35,7 @@ class DashedParser(ArgumentParser):
     def format_help(self) -> str:  # type: ignore[override]
         """The help text with dashes and plain type names."""
         text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), super().format_help())
+        text = re.sub(r"(?m)^  --output (\w+) {0,4}", r"  -o, --output \1", text)
         text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
         return re.sub(r"(--[\w.-]+) \{true,false\}", r"\1", text)
 
@@ -48,7 +49,7 @@ def parse(
         verb: for the usage line.
         options: a dataclass; its fields' docstrings are the help.
         arguments: what followed the verb. `--some-flag` and `--some_flag` are the same; a yes/no flag
-            needs no value, and `--no-flag` turns it off.
+            needs no value, and `--no-flag` turns it off; `-o` is `--output`.
         description: for the help text.
         positional: name of the positional arguments, one or more; with a `?` behind it none or more.
 
@@ -63,6 +64,8 @@ def parse(
         nargs = "*" if positional.endswith("?") else "+"
         parser.add_argument("positional", nargs=nargs, type=str, metavar=positional.rstrip("?"))
     parser.add_class_arguments(options)
+    if any(field.name == "output" for field in fields(options)):
+        arguments = [re.sub(r"^-o(?==|$)", "--output", argument) for argument in arguments]
     normal = _config_first(_normalize(arguments, _flags(options)))
     try:
         namespace = parser.parse_args(normal)

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
     0 done, 1 done but something was skipped or damaged, 2 the user has to change something,
-    130/143 stopped by SIGINT/SIGTERM with what was done saved.
+    130/143/129 stopped by SIGINT/SIGTERM/SIGHUP with what was done saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")

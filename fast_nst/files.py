@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,32 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path`` to fill; at the end it takes the place of ``path`` and all it held."""
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        unfinished.mkdir()
+        yield unfinished
+        replace_folder(path, unfinished)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def replace_folder(path: Path, new: Path) -> None:
+    """Move the folder ``new`` to ``path``; what was there goes once it is in place."""
+    former = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    with suppress(FileNotFoundError):
+        path.rename(former)
+    try:
+        new.rename(path)
+    except OSError:
+        with suppress(OSError):
+            former.rename(path)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def check_writable(path: Path) -> None:

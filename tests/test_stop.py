@@ -30,6 +30,20 @@ def test_a_later_second_request_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatc
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+def test_a_closed_terminal_lost_the_run() -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.signal == signal.SIGHUP
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:  # under nohup
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.signal is None
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
 def test_it_does_nothing_outside_the_main_thread() -> None:
     caught: list[Exception] = []
 

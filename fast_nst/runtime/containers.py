@@ -38,6 +38,8 @@ def open_container(path: Path) -> InputContainer:
     """libav's view of a local file. Raises UnreadableVideo."""
     import av
 
+    if path.exists() and not path.is_file():  # a named pipe would be waited for
+        raise UnreadableVideo(str(path), "not a regular file")
     try:
         # The absolute name: in a relative one a colon would make an address of it.
         options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}

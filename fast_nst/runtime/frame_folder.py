@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fast_nst.errors import UserError
-from fast_nst.pictures import UnreadablePicture, decode_picture, encode_picture
+from fast_nst.errors import UserError, one_line
+from fast_nst.pictures import WRITABLE, UnreadablePicture, decode_picture, picture_bytes
 from fast_nst.runtime.clips import Clip, Step, Wanted, fit
 from fast_nst.runtime.video_frames import picture_color
+
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers leave them everywhere
+
+
+def holds_frames(folder: Path) -> bool:
+    """Whether a folder is the result of an earlier run: it has a 000001.png, 000002.jpg, ..."""
+    return folder.is_dir() and any(_is_frame(path) for path in folder.iterdir())
+
+
+def check_replaceable(folder: Path) -> None:
+    """UserError where frames cannot be written because a folder holds something else than frames."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; frames need a folder")
+    if folder.resolve() == Path.cwd():
+        raise UserError(f"{folder} is the folder you are in, which frames cannot replace; give another")
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not _is_frame(path) and path.name not in _LITTER:
+            raise UserError(f"{folder} holds {path.name}, which is no frame; give another folder")
+
+
+def _is_frame(path: Path) -> bool:
+    named = re.fullmatch(r"\d{6,}", path.stem) and path.suffix.lower() in WRITABLE
+    return bool(named) and path.is_file()
 
 
 class FrameReader:
     """Picture files as a clip of `rate` frames per second; the size is that of the first.
 
-    A picture that cannot be read leaves the one before it on screen; `problem` names it afterwards.
+    A picture that cannot be read leaves the one before it on screen, at the beginning it brings the one
+    after it forward; `problem` names it afterwards.
     Raises UnreadablePicture if none can be read, UserError where `wanted` leaves none.
     """
 
@@ -51,13 +77,18 @@ class FrameReader:
 
     def __iter__(self) -> Iterator[Step]:
         size = (self.clip.width, self.clip.height)
+        shown: Step | None = None  # until the next one that can be read
         for index, path in enumerate(self._paths):
             pixels = self._decode(path)
             if pixels is None:
                 continue
             if pixels.shape[1::-1] != size:
                 pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-            yield Step(pixels, index, 1)
+            if shown is not None:
+                yield replace(shown, duration=index - shown.pts)
+            shown = Step(pixels, 0 if shown is None else index)
+        if shown is not None:
+            yield replace(shown, duration=len(self._paths) - shown.pts)
 
     @property
     def problem(self) -> str | None:
@@ -82,27 +113,29 @@ class FrameReader:
 
 
 class FrameWriter:
-    """Writes frames as 000001.png, 000002.png, ... below a folder, each of them whole."""
+    """Writes frames as 000001.png, 000002.png, ... into a folder; `name` is what messages call it."""
 
     problem = None
 
-    def __init__(self, folder: Path, format: str, quality: int) -> None:
-        self._folder, self._suffix, self._quality = folder, format.lower().removeprefix("."), quality
+    def __init__(self, folder: Path, name: str, format: str, quality: int) -> None:
+        self._folder, self._name, self._quality = folder, name, quality
+        self._format = format.lower().removeprefix(".")
         self._count = 0
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
 
     def write(self, step: Step, pixels: np.ndarray | None) -> None:
         """Write `pixels`, uint8 RGB [H, W, 3], as the next picture."""
         if pixels is not None:
             self._count += 1
-            path = self._folder / f"{self._count:06}.{self._suffix}"
-            encode_picture(path, pixels, quality=self._quality)
+            path = self._folder / f"{self._count:06}.{self._format}"
+            data = picture_bytes(pixels, self._format, quality=self._quality)
+            try:
+                path.write_bytes(data)
+            except OSError as error:
+                reason = error.strerror or one_line(error)
+                raise UserError(f"cannot write {self._name}: {reason}") from error
 
     def close(self) -> None:
         """Nothing is held back."""
 
     def abandon(self) -> None:
-        """What was written stays."""
+        """Nothing is held open."""

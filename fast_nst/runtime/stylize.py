@@ -14,6 +14,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.lists import comma_separated
 from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
@@ -23,13 +24,16 @@ from fast_nst.pictures import (
 )
 from fast_nst.runtime.anysize import AnySizeStylizer
 from fast_nst.runtime.containers import UnreadableVideo
+from fast_nst.runtime.frame_folder import check_replaceable, holds_frames
 from fast_nst.runtime.jobs import Job, plan_jobs
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.models import resolve_model
 from fast_nst.runtime.scratch import Raster
+from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
+from fast_nst.runtime.video_writer import choose_codec
 from fast_nst.stop import StopRequest
 
 _DECODED_AHEAD = 2  # hides the decoding behind the network, and bounds the memory
@@ -128,19 +132,21 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     not fit into memory is skipped and reported.
 
     Raises UserError before any work for inputs that do not exist, an output that cannot be written
-    or that would overwrite an input, a bad model; later only when writing fails. Raises Interrupted
-    when SIGINT or SIGTERM ended a video; what was done of it is a file that plays.
+    or that would overwrite an input, a bad model, options that do not fit the videos; later only when
+    writing fails. Raises Interrupted when a signal ended a video; what was done of it is kept as
+    NAME.partial.EXT, a file that plays.
     """
     jobs = plan_jobs(inputs, options.output, options.format)
-    _check_rate(jobs, options)
+    _check_options(jobs, options)
     model = resolve_model(options.model)
     to_file = jobs[0].target == options.output
     _check_writable(options.output.parent if to_file else options.output)
     report = Report()
     if not options.overwrite:
-        report.kept = [job.target for job in jobs if job.target.is_file()]
-        jobs = [job for job in jobs if not job.target.is_file()]
-    providers = options.providers.split(",") if options.providers is not None else None
+        report.kept = [job.target for job in jobs if _is_done(job.target)]
+        jobs = [job for job in jobs if not _is_done(job.target)]
+    _check_videos([job for job in jobs if job.kind == "video"], options)
+    providers = comma_separated(options.providers) if options.providers is not None else None
     stylizer = Stylizer(model, threads=options.threads, providers=providers)
     memory = None if options.memory is None else options.memory * 2**30
     any_size = AnySizeStylizer(stylizer, options.tile, memory)
@@ -162,7 +168,7 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
 
 
 def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
-    with StopRequest("stopping; what is done of the video is kept") as stop:
+    with StopRequest("stopping; what is done of the video is kept beside its place") as stop:
         for job in jobs:
             try:
                 video = stylize_video(
@@ -177,15 +183,39 @@ def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions
                 continue
             except UserError as error:
                 raise UserError(f"{error}; stopped, {_count(report)} written before") from error
-            report.written.append(job.target)
+            report.written.append(video.path)
             if video.problem:
-                report.damaged.append((job.source, f"{video.problem}; {job.target} holds what could be read"))
+                report.damaged.append((job.source, f"{video.problem}; {video.path} holds what could be read"))
             if stop.signal is not None:
-                what = f"{job.target} holds the first {video.seconds:.1f} s ({video.frames} frames)"
+                what = f"{video.path} holds the first {video.seconds:.1f} s ({video.frames} frames)"
                 raise Interrupted(stop.signal, f"interrupted: {what}" if video.stopped else "interrupted")
 
 
-def _check_rate(jobs: list[Job], options: StylizeOptions) -> None:
+def _is_done(target: Path) -> bool:
+    return target.is_file() or holds_frames(target)
+
+
+def _check_videos(jobs: list[Job], options: StylizeOptions) -> None:
+    """Refuse before any work what one of the videos could not be written with."""
+    if jobs and options.smooth:
+        Smoother()
+    for job in jobs:
+        muxer = WRITABLE_VIDEOS.get(job.target.suffix.lower())
+        if muxer is None:
+            check_replaceable(job.target)
+            continue
+        try:
+            choose_codec(muxer, options.codec)
+        except UserError as error:
+            raise UserError(f"{job.target}: {error}") from None
+
+
+def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
+    if all(job.kind == "picture" for job in jobs):
+        given = {"smooth": options.smooth, "codec": options.codec, "start": options.start, "end": options.end}
+        for name, value in given.items():
+            if value:
+                raise UserError(f"--{name} is for videos; the inputs are pictures")
     from_frames = any(job.frames for job in jobs)
     if from_frames and options.fps is None:
         raise UserError("a video made of pictures needs its frames per second: --fps 25, say")

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import whole_file
+from fast_nst.files import replace_folder, whole_file, whole_folder
 from fast_nst.runtime.clips import Step, Wanted
-from fast_nst.runtime.frame_folder import FrameReader, FrameWriter
+from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.pipeline import ahead, behind
 from fast_nst.runtime.smooth import Smoother
@@ -83,6 +83,8 @@ class VideoReport:
     """What was wrong with the source, None if nothing; what could be read of it is written."""
     stopped: bool
     """`stop` ended it before the end."""
+    path: Path
+    """Where the result is: the target, or if it was stopped the target's name with .partial in it."""
 
 
 def stylize_video(
@@ -98,20 +100,24 @@ def stylize_video(
 
     A `target` ending in .mp4, .m4v, .mov, .mkv, .webm or .gif becomes a video file, any other a folder
     of pictures 000001.png, ... The memory needed does not depend on the length. `stop` is asked after
-    every frame; once it is true, what was done is finished as a file that plays. `progress` gets the
-    frames done and how many there are, None where the file does not tell.
+    every frame; once it is true, what was done is finished as a file that plays and kept as
+    NAME.partial.EXT, and an earlier result stays. `progress` gets the frames done and how many there
+    are, None where the file does not tell.
+
+    A folder is replaced as a whole, and only one that holds nothing but frames.
 
     Raises UnreadableVideo or UnreadablePicture for a source without a frame, RunFailed when the
     model does not run on the frames, UserError when `target` cannot be written; nothing is left
-    behind then, but frames in a folder stay.
+    behind then.
     """
     options = options or VideoOptions()
     target = Path(target)
+    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
     smoother = Smoother() if options.smooth else None
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
     with (
         _open_source(source, target, options) as reader,
-        _open_target(target, reader, options) as writer,
+        _open_target(target, partial, reader, options) as writer,
     ):
         frames, end = 0, 0
 
@@ -139,8 +145,10 @@ def stylize_video(
             stopped = stop()
         writer.close()
         problems = [problem for problem in (reader.problem, writer.problem) if problem]
+    if not stopped:
+        _move(partial, target)
     seconds = float(end * reader.clip.time_base)
-    return VideoReport(frames, seconds, "; ".join(problems) or None, stopped)
+    return VideoReport(frames, seconds, "; ".join(problems) or None, stopped, partial if stopped else target)
 
 
 def to_seconds(text: float | str, name: str) -> Fraction:
@@ -191,22 +199,37 @@ def _open_source(
 
 @contextmanager
 def _open_target(
-    target: Path, reader: VideoReader | FrameReader, options: VideoOptions
+    target: Path, partial: Path, reader: VideoReader | FrameReader, options: VideoOptions
 ) -> Iterator[VideoWriter | FrameWriter]:
+    """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
-    if muxer is None:
-        yield FrameWriter(target, options.format, options.quality)
-        return
-    codec = choose_codec(muxer, options.codec)
+    codec = choose_codec(muxer, options.codec) if muxer else ""
     source = reader if isinstance(reader, VideoReader) else None
+    if muxer is None:
+        for folder in (target, partial):
+            check_replaceable(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as unfinished:
+        if muxer is None:
+            with whole_folder(partial) as unfinished:
+                yield FrameWriter(unfinished, str(target), options.format, options.quality)
+            return
+        with whole_file(partial) as unfinished:
             writer = VideoWriter(unfinished, str(target), muxer, codec, reader.clip, options.quality, source)
             try:
                 yield writer
             finally:
                 writer.abandon()
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or one_line(error)}") from error
+
+
+def _move(partial: Path, target: Path) -> None:
+    try:
+        if partial.is_dir():
+            replace_folder(target.resolve(), partial)
+        else:
+            partial.replace(target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or one_line(error)}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,9 @@ FULL, LIMITED = 2, 1
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 # swscale's: Lanczos or bicubic | accurate rounding | full chroma interpolation and input.
 _LANCZOS, _BICUBIC, _EXACT = 0x200, 0x4, 0x40000 | 0x2000 | 0x4000
+# libav's decoders that do not say where chroma samples lie. Players then take them to lie on the left
+# luma sample, swscale between two.
+_SILENT_ON_CHROMA = ("vp8", "libvpx", "vp9", "libvpx-vp9", "av1", "libdav1d", "libaom-av1", "ffv1")
 
 
 def color_of(frame: VideoFrame) -> Color:
@@ -53,12 +57,14 @@ def picture_color(width: int, height: int) -> Color:
     return Color(matrix, False, (matrix, LIMITED, UNSPECIFIED, UNSPECIFIED))
 
 
-def to_pixels(frame: VideoFrame, width: int, height: int, turn: Turn) -> np.ndarray:
+def to_pixels(frame: VideoFrame, width: int, height: int, turn: Turn, codec: str = "") -> np.ndarray:
     """A decoded frame as upright uint8 RGB [height, width, 3], alpha over white.
 
-    `width` and `height` are those of the result, after the turn.
+    `width` and `height` are those of the result, after the turn; `codec` is the name of libav's decoder.
     """
     color = color_of(frame)
+    if codec in _SILENT_ON_CHROMA and not frame.format.is_rgb:
+        frame = _left_sited(frame)
     has_alpha = any(part.is_alpha for part in frame.format.components)
     size = (height, width) if turn.swaps else (width, height)
     method = _BICUBIC if size == (frame.width, frame.height) else _LANCZOS
@@ -79,7 +85,7 @@ def to_frame(pixels: np.ndarray, clip: Clip, pixel_format: str) -> VideoFrame:
     """uint8 RGB [H, W, 3] as a frame of the clip's color; `pixel_format` is libav's name."""
     from av import VideoFrame
 
-    frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    frame = _left_sited(VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"))
     color_range = FULL if clip.color.full else LIMITED
     frame = frame.reformat(
         format=pixel_format,
@@ -118,6 +124,23 @@ def turn_of(frame: VideoFrame) -> Turn:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(swaps=True, flips_rows=b < 0, flips_columns=c < 0)
     return Turn(swaps=False, flips_rows=d < 0, flips_columns=a < 0)
+
+
+def _left_sited(frame: VideoFrame) -> VideoFrame:
+    """The frame with its chroma samples said to lie on the left luma samples, as players take it.
+
+    swscale places chroma by what a frame says, and PyAV has a filter for it but no attribute.
+    """
+    from av.filter import Graph
+
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    graph.link_nodes(source, graph.add("setparams", "chroma_location=left"), graph.add("buffersink"))
+    graph.configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def _usual_matrix(width: int, height: int) -> int:

@@ -187,7 +187,8 @@ class VideoReader:
         import av
 
         try:
-            return to_pixels(frame, self.clip.width, self.clip.height, self._turn)
+            codec = self.video.codec_context.name
+            return to_pixels(frame, self.clip.width, self.clip.height, self._turn, codec)
         except av.FFmpegError:  # a damaged header can announce pixels of any kind
             self._note_damage()
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import pytest
 from generated_clips import corners, look, make_clip
 from PIL import Image
 
+from fast_nst import Stylizer
 from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.pictures import encode_picture
 from fast_nst.runtime.stylize import Report, StylizeOptions, stylize_files
+from fast_nst.runtime.video import stylize_video
 
 
 def stylize(inputs: list[Path], model: Path, output: Path, **options: object) -> Report:
@@ -201,6 +204,73 @@ def test_smooth_without_opencv_says_what_to_install(tiny_model: Path, tmp_path: 
     assert not (tmp_path / "out.mp4").exists()
 
 
+def test_an_interrupted_clip_was_taken_for_finished(tiny_model: Path, tmp_path: Path) -> None:
+    """It replaced a whole result, and `--overwrite false` did not make it anew."""
+    clip = make_clip(tmp_path / "in.mp4", 30)
+    stylizer = Stylizer(tiny_model, threads=1)
+    for target, options in (("out.mp4", {}), ("frames", {"format": "png"})):
+        out = tmp_path / target
+        asked = iter(range(50))
+        report = stylize_video(
+            stylizer,
+            clip,
+            out,
+            stop=lambda asked=asked: next(asked) > 5,  # type: ignore[misc]
+        )
+        assert (report.stopped, report.path, out.exists()) == (True, _partial(out), False)
+        assert stylize([clip], tiny_model, out, overwrite=False, **options).written == [out]
+        assert not _partial(out).exists()
+        whole = _content(out)
+        stylize_video(stylizer, clip, out, stop=lambda: True)
+        assert _content(out) == whole
+        assert 0 < len(_content(_partial(out))) < len(whole) or out.is_file()
+        assert stylize([clip], tiny_model, out, overwrite=False, **options).kept == [out]
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in ([path] if path.is_file() else path.iterdir())}
+
+
+def test_a_folder_of_frames_mixed_two_runs(tiny_model: Path, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 4)
+    out = tmp_path / "frames"
+    stylize([clip], tiny_model, out, format="png")
+    stylize([clip], tiny_model, out, format="jpg", end=0.07)
+    assert sorted(_content(out)) == ["000001.jpg", "000002.jpg"]
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"holds notes\.txt, which is no frame"):
+        stylize([clip], tiny_model, out, format="png")
+    assert sorted(_content(out)) == ["000001.jpg", "000002.jpg", "notes.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "frames"}
+
+
+def test_one_video_the_codec_does_not_fit_stopped_a_batch_half_way(tiny_model: Path, tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path / "a.mp4", 2), make_clip(tmp_path / "b.webm", 2, codec="libvpx-vp9")]
+    with pytest.raises(UserError, match=r"b\.webm: --codec h264: webm holds vp9 or av1"):
+        stylize(clips, tiny_model, tmp_path / "out", codec="h264")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_was_waited_for(tiny_model: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    report = stylize([tmp_path / "pipe.mp4"], tiny_model, tmp_path / "out.mp4")
+    assert report.skipped == [(tmp_path / "pipe.mp4", "not a regular file")]
+
+
+@pytest.mark.parametrize("options", [{"smooth": True}, {"codec": "vp9"}, {"start": 1}, {"end": 2}])
+def test_options_of_videos_were_ignored_with_pictures(
+    tiny_model: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    encode_picture(tmp_path / "a.png", corners(20, 30))
+    with pytest.raises(UserError, match=f"--{next(iter(options))} is for videos"):
+        stylize([tmp_path / "a.png"], tiny_model, tmp_path / "out", **options)
+
+
 def test_ctrl_c_leaves_a_file_that_plays(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", 500, audio=True)
     target = tmp_path / "out" / "out.mp4"
@@ -215,7 +285,8 @@ def test_ctrl_c_leaves_a_file_that_plays(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[0] == "stopping; what is done of the video is kept"
+    assert said.splitlines()[0] == "stopping; what is done of the video is kept beside its place"
+    target = tmp_path / "out" / "out.partial.mp4"
     frames = len(look(target).pixels)
     assert 0 < frames < 500
     assert said.splitlines()[1] == (
@@ -223,3 +294,29 @@ def test_ctrl_c_leaves_a_file_that_plays(tmp_path: Path) -> None:
     )
     assert len(look(target).packets[1]) > 0
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_folder_one_is_in_is_not_taken_away(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 2)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="is the folder you are in"):
+        stylize([clip], tiny_model, Path(), format="png")
+
+
+def test_output_has_the_short_name_everyone_tries(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encode_picture(tmp_path / "a.png", corners(20, 30))
+    arguments = ["stylize", str(tmp_path / "a.png"), "--model", str(tiny_model)]
+    assert main([*arguments, "-o", str(tmp_path / "one.png")]) == 0
+    assert main([*arguments, f"-o={tmp_path / 'two.png'}"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "one.png"), str(tmp_path / "two.png")]
+
+
+def test_a_space_between_providers_made_an_unknown_one(tiny_model: Path, tmp_path: Path) -> None:
+    encode_picture(tmp_path / "a.png", corners(20, 30))
+    report = stylize([tmp_path / "a.png"], tiny_model, tmp_path / "out", providers="cpu, cpu")
+    assert len(report.written) == 1

@@ -135,6 +135,42 @@ def test_color_is_read_and_written_as_the_file_says(
     assert same(after.pixels[0], 255 - corners(48, 64), 5)
 
 
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"qp": "1"}),
+        ("libx264", {"qp": "1", "x264-params": "chromaloc=0"}),
+        ("libx264", {"qp": "1", "x264-params": "chromaloc=1"}),  # between two luma samples
+        ("libvpx-vp9", {"lossless": "1"}),
+        ("ffv1", {}),
+    ],
+)
+def test_chroma_stays_where_it_was(
+    negative: Stylizer, tmp_path: Path, codec: str, options: dict[str, str]
+) -> None:
+    """It moved by a quarter of a sample: read where the file said, written between two luma samples."""
+    rows, columns = np.mgrid[:64, :96]
+    waves = 128 + 50 * np.sin(columns / 6) * np.cos(rows / 7)
+    planes = [np.full((128, 192), 128.0), waves, 128 + 50 * np.cos(columns / 7) * np.sin(rows / 6)]
+    flat = np.concatenate([plane.ravel() for plane in planes]).round().astype(np.uint8)
+    with av.open(str(tmp_path / "in.mkv"), "w") as output:
+        video = output.add_stream(codec, rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 192, 128, "yuv420p"
+        context = video.codec_context
+        context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
+        frame = av.VideoFrame.from_ndarray(flat.reshape(192, 192), format="yuv420p")
+        output.mux([*video.encode(frame), *video.encode(None)])
+    run(negative, tmp_path / "in.mkv", tmp_path / "out.mp4", strength=0.0, quality=100)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        out = next(container.decode(video=0)).to_ndarray().ravel()[128 * 192 :].reshape(2, 64, 96)
+    moved = 0.25 if options.get("x264-params") == "chromaloc=1" else 0.0  # to where players look for it
+    inside = np.s_[8:-8, 8:-8]
+    for before, after in zip(planes[1:], out.astype(float), strict=True):
+        for axis, expected in ((1, moved), (0, 0.0)):
+            slope, gap = np.gradient(before, axis=axis)[inside], (before - after)[inside]
+            assert (slope * gap).sum() / (slope * slope).sum() == pytest.approx(expected, abs=0.05)
+
+
 def test_a_color_matrix_left_to_players_is_said_where_they_would_change_their_mind(
     negative: Stylizer, tmp_path: Path
 ) -> None:
@@ -273,6 +309,19 @@ def test_frames_that_cannot_be_used_leave_the_one_before_on_screen(
     assert report.problem is not None
     assert report.problem.startswith("left out 2 frames, the first 1.png (")
     assert look(tmp_path / "out.mp4").seconds == pytest.approx([0, 0.08, 0.16])
+
+
+def test_broken_frames_at_the_ends_left_a_gap_or_cut_the_film(negative: Stylizer, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(6)]
+    for path in paths:
+        encode_picture(path, corners(48, 64))
+    for path in (*paths[:2], *paths[4:]):
+        path.write_bytes(b"broken")
+    report = run(negative, paths, tmp_path / "out.mp4", fps=25)
+    after = look(tmp_path / "out.mp4")
+    assert after.seconds == pytest.approx([0, 0.12])
+    assert after.durations[-1] * after.time_base == Fraction(3, 25)
+    assert report.seconds == pytest.approx(6 / 25)
 
 
 # --- a part, a size, colors ----------------------------------------------------------------------
@@ -445,9 +494,11 @@ def test_stopping_leaves_a_file_that_plays(negative: Stylizer, film: Path, tmp_p
             tmp_path / name,
             stop=lambda asked=asked: next(asked) > 20,  # type: ignore[misc]
         )
+        assert not (tmp_path / name).exists()
         assert report.stopped
         assert 10 < report.frames < 50
-        assert len(look(tmp_path / name).pixels) == report.frames
+        assert report.path.name == name.replace(".", ".partial.")
+        assert len(look(report.path).pixels) == report.frames
         assert report.problem is None
 
 

@@ -60,6 +60,8 @@ def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | N
     report = stylize_video(
         stylizer, clip.source, clip.target, options, stop=clip.cancel.is_set, progress=progress
     )
+    if report.stopped:
+        report.path.unlink()
     return report.problem or ""
 
 

@@ -17,6 +17,7 @@ import uvicorn
 import websockets  # noqa: F401  (uvicorn starts without it, and then refuses the live connection)
 
 from fast_nst.errors import UserError
+from fast_nst.lists import comma_separated
 from fast_nst.runtime.demo.app import create_app
 from fast_nst.runtime.demo.clips import Clips
 from fast_nst.runtime.demo.gallery import Gallery, open_gallery
@@ -35,7 +36,7 @@ def run_demo(options: DemoOptions) -> None:
 
     Raises UserError for models that do not work and an address that cannot be listened on.
     """
-    providers = options.providers.split(",") if options.providers is not None else None
+    providers = comma_separated(options.providers) if options.providers is not None else None
 
     def load(path: Path) -> Stylizer:
         return Stylizer(path, threads=options.threads, providers=providers)

@@ -59,11 +59,6 @@ class ServeOptions:
         return min(4, os.cpu_count() or 1)
 
 
-def comma_separated(text: str | None) -> list[str]:
-    """The parts of a list with commas between, less spaces and empty parts."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
 def _check(name: str, holds: bool, rule: str, value: object) -> None:
     if not holds:
         raise UserError(f"--{name.replace('_', '-')} {rule}, not {value}")

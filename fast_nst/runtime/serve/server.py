@@ -16,9 +16,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from fast_nst.errors import Interrupted, UserError
+from fast_nst.lists import comma_separated
 from fast_nst.runtime.serve.access import AccessLog, JsonLines
 from fast_nst.runtime.serve.app import build_app
-from fast_nst.runtime.serve.options import ServeOptions, comma_separated
+from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.protocol import STALL_SECONDS, Protocol
 from fast_nst.runtime.serve.service import Service, load_models
 

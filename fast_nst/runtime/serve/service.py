@@ -13,12 +13,13 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from fast_nst.errors import UserError
+from fast_nst.lists import comma_separated
 from fast_nst.runtime.models import list_models, resolve_model
 from fast_nst.runtime.serve.batching import Batcher
 from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.limits import Room
 from fast_nst.runtime.serve.metrics import Metrics
-from fast_nst.runtime.serve.options import ServeOptions, comma_separated
+from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.parameters import Parameters
 from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
