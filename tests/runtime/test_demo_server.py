@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+FINISHING = "finishing what is being uploaded and painted; Ctrl-C again to end without\n"
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -187,7 +189,7 @@ def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
     start_demo: Any, slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with start_demo("--model", str(slow_model)) as (address, process):
+    with start_demo("--model", str(slow_model), says=FINISHING) as (address, process):
         connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
         connection.request("POST", "/api/paint?style=slow", png(np.zeros((4, 4, 3), np.uint8)))
         assert request(address, "GET", "/api/info")[0] == 200
@@ -196,6 +198,22 @@ def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
         assert connection.getresponse().status == 200
         process.wait(timeout=20)
     assert not list(tmp_path.glob("fast-nst-demo-*"))
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_hung_while_an_upload_stalled(start_demo: Any, tiny_model: Path, signals: int) -> None:
+    with start_demo("--model", str(tiny_model), says=FINISHING) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            head = (
+                f"POST /api/paint?style=negative HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n\r\n"
+            )
+            client.sendall(head.encode() + b"abc")
+            assert request(address, "GET", "/api/info")[0] == 200
+            for _ in range(signals):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.3)  # each is seen by itself
+            process.wait(timeout=20)
 
 
 def test_a_taken_port_is_one_clear_line(

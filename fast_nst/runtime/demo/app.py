@@ -24,9 +24,12 @@ from fast_nst.runtime.demo.live import stream
 from fast_nst.runtime.demo.options import DemoOptions
 from fast_nst.runtime.demo.painting import Memory, open_picture, paint_picture, shown
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed
+from fast_nst.runtime.web import Left, Stalled, body_chunks
 
 STATIC = Path(__file__).parent / "static"
 MAX_PICTURE_BYTES = 100 * 2**20
+_PATIENCE = 30.0  # seconds without a byte of an upload
+_PATIENCE_AT_THE_END = 1.0
 
 router = APIRouter(prefix="/api")
 
@@ -37,6 +40,7 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     app.state.clips = clips
     app.state.gallery = gallery
     app.state.options = options
+    app.state.ending = False
     app.state.memory = Memory()
     # One large picture at a time, and the camera beside it: more would only share the same cores.
     app.state.opening = CapacityLimiter(1)
@@ -203,15 +207,24 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The request's body; HTTPException 413 as soon as it is known to be longer than `limit` bytes."""
+    """The request's body; HTTPException 413 as soon as it is known to be longer than `limit` bytes, 408
+    when nothing more comes."""
     said = request.headers.get("content-length", "")
     count = int(said) if said.isdecimal() else 0
     received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if max(count, received) > limit:
-            raise HTTPException(413, f"the file is larger than {limit / 2**20:.0f} MB")
-        yield chunk
+    state = request.app.state
+    try:
+        async for chunk in body_chunks(
+            request.receive, lambda: _PATIENCE_AT_THE_END if state.ending else _PATIENCE
+        ):
+            received += len(chunk)
+            if max(count, received) > limit:
+                raise HTTPException(413, f"the file is larger than {limit / 2**20:.0f} MB")
+            yield chunk
+    except Stalled:
+        raise HTTPException(408, "the upload stalled; try again") from None
+    except Left:
+        raise HTTPException(400, "the upload was broken off") from None
 
 
 async def _refused(request: Request, error: Exception) -> Response:
