@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime import demo as demo_package
-from fast_nst.runtime.demo.clips import Clip, Clips
+from fast_nst.runtime.demo.clips import Clip, Clips, TooMany
 from fast_nst.runtime.demo.gallery import open_gallery
 from fast_nst.runtime.stylizer import Stylizer
 
@@ -255,10 +256,30 @@ def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
         clips.start(started[-1])
     while not started[0].frames:
         time.sleep(0.02)
-    for clip in started:
-        clip.cancel.set()
+    clips.cancel(started[1])
+    assert (started[0].state, started[1].state) == ("rendering", "cancelled")  # and not after the first
+    assert not started[1].source.exists()
     clips.close()
     assert [clip.state for clip in started] == ["cancelled", "cancelled"]
     assert started[0].total == 100
     assert 0 < started[0].frames < 100
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["source.mp4"]
+
+
+def test_clips_waited_without_bound(tmp_path: Path, slow_model: Path) -> None:
+    clips = Clips(tmp_path, open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1)))
+    begun = threading.Event()
+    clips._pool.submit(begun.wait)  # another clip's place
+    taken = [Clip(tmp_path / f"{index}.mp4", tmp_path / "out.mp4", "slow", 1.0, False) for index in range(9)]
+    for clip in taken:
+        clip.source.write_bytes(b"a clip")
+    for clip in taken[:8]:
+        clips.start(clip)
+    with pytest.raises(TooMany, match="8 clips wait already"):
+        clips.start(taken[8])
+    assert not taken[8].source.exists()
+    clips.cancel(taken[0])
+    clips.check()
+    begun.set()
+    clips.close()
+    assert not list(tmp_path.glob("*.mp4"))

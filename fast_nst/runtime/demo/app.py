@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture, picture_bytes
-from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips
+from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips, TooMany
 from fast_nst.runtime.demo.gallery import SAMPLE, Gallery
 from fast_nst.runtime.demo.guard import Guard, is_loopback, names_of
 from fast_nst.runtime.demo.live import stream
@@ -50,6 +50,7 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(TooMany, _too_many)
     app.include_router(router)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
@@ -156,6 +157,7 @@ async def render(
 ) -> dict[str, Any]:
     """Upload a video file and render it whole; the answer is its status."""
     clips: Clips = request.app.state.clips
+    clips.check()  # before the upload, which may be long
     suffix = re.search(r"\.\w{1,5}$", name)
     source = clips.folder / f"{uuid.uuid4().hex}{suffix[0] if suffix else ''}"
     try:
@@ -188,9 +190,9 @@ def clip_status(clip: KnownClip) -> dict[str, Any]:
 
 
 @router.delete("/clips/{id}")
-def cancel_clip(clip: KnownClip) -> dict[str, Any]:
-    """Stop a rendering at its next frame."""
-    clip.cancel.set()
+def cancel_clip(request: Request, clip: KnownClip) -> dict[str, Any]:
+    """Stop a rendering at its next frame, or before it begins."""
+    request.app.state.clips.cancel(clip)
     return clip.status()
 
 
@@ -236,6 +238,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = (f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
     return JSONResponse({"error": "; ".join(problems)}, 422)
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": one_line(error)}, 429)
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
