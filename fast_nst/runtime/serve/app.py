@@ -83,6 +83,8 @@ def build_app(service: Service) -> FastAPI:
     install_error_answers(app)
     _add_stylize(app, service)
     _add_information(app, service)
+    for route in [route for route in app.routes if isinstance(route, APIRoute) and "GET" in route.methods]:
+        app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
     return app
 
 
@@ -108,6 +110,9 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
         applied."""
         if service.draining:
             raise Refused(503, "this process is about to end", retry_after=1)
+        for name in request.query_params:
+            if len(request.query_params.getlist(name)) > 1:
+                raise Refused(422, f"{name}: given twice")
         try:
             service.places.check()  # before the body is read, which may be long
             held.enter_context(service.uploads.hold(announced_bytes(request, options.max_bytes)))
