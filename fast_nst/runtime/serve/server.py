@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from fast_nst.errors import Interrupted
+from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.runtime.serve.access import AccessLog, JsonLines
 from fast_nst.runtime.serve.app import build_app
 from fast_nst.runtime.serve.options import ServeOptions, comma_separated
@@ -48,6 +48,8 @@ def serve(options: ServeOptions) -> None:
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else a warning for every broken form
         server = _Server(config, service)
         server.run(sockets=[listener])
+    if service.fault is not None:
+        raise UserError(f"the service failed and ended: {one_line(service.fault)}; its log has the trace")
     if server.signals > 1:
         raise Interrupted(server.signal, "stopped with requests unanswered")
 
@@ -70,7 +72,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
-        done = self.service.draining and self.service.idle()
+        done = self.service.fault is not None or (self.service.draining and self.service.idle())
         return await super().on_tick(counter) or done
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
