@@ -14,12 +14,13 @@ Demo = tuple[str, "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="session")
 def start_demo() -> Callable[..., AbstractContextManager[Demo]]:
-    """`fast-nst demo ARGUMENTS` on a free port: its address and process. It must end well and say nothing."""
+    """`fast-nst demo ARGUMENTS` on a free port: its address and process. It must end well and say no more
+    on stderr than `says`."""
     for package in ("fastapi", "uvicorn", "websockets"):
         pytest.importorskip(package, reason="the demo's extra is not installed")
 
     @contextmanager
-    def demo(*arguments: str) -> Iterator[Demo]:
+    def demo(*arguments: str, says: str = "") -> Iterator[Demo]:
         command = [sys.executable, "-m", "fast_nst.cli", "demo", "--port", "0", "--no-open", "--threads", "1"]
         process = subprocess.Popen(
             [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -33,6 +34,6 @@ def start_demo() -> Callable[..., AbstractContextManager[Demo]]:
         finally:
             process.terminate()
             said = process.communicate(timeout=20)[1]
-        assert (process.returncode, said) == (0, "")  # no traceback, whatever a test did to it
+        assert (process.returncode, said) == (0, says)  # no traceback, whatever a test did to it
 
     return demo

@@ -282,6 +282,24 @@ def test_a_video_file_is_rendered_whole_and_downloaded(page: Any, tmp_path: Path
     page.get_by_role("alert").get_by_text("The clip could not be rendered:").wait_for()
 
 
+def test_cancel_did_nothing_during_an_upload(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Video").click()
+    page.set_input_files("#video-file", video_file(tmp_path / "clip.mkv", frames=3))
+    page.route("**/api/clips?*", lambda route: None)  # an upload that does not end
+    page.get_by_role("button", name="Render the whole clip").click()
+    page.get_by_text("Uploading…").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator("#render-box").wait_for(state="hidden")
+    assert page.get_by_role("button", name="Render the whole clip").is_enabled()
+    assert not page.get_by_role("alert").is_visible()
+
+
+def test_nothing_showed_that_the_first_picture_was_being_opened(page: Any, tmp_path: Path) -> None:
+    page.route("**/api/open", lambda route: None)
+    page.set_input_files("#picture-file", picture(tmp_path / "a.png"))
+    page.get_by_text("Opening…").wait_for()
+
+
 def test_frames_are_dropped_and_never_queued_when_the_machine_is_slow(browser: Any, address: str) -> None:
     with opened(browser, address) as page:
         page.evaluate(COUNT_FRAMES_UNDERWAY)

@@ -7,7 +7,9 @@ import io
 import json
 import shutil
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime import demo as demo_package
-from fast_nst.runtime.demo.clips import Clip, Clips
+from fast_nst.runtime.demo.clips import Clip, Clips, TooMany
 from fast_nst.runtime.demo.gallery import open_gallery
 from fast_nst.runtime.stylizer import Stylizer
 
@@ -53,6 +55,7 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+FINISHING = "finishing what is being uploaded and painted; Ctrl-C again to end without\n"
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -187,7 +190,7 @@ def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
     start_demo: Any, slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with start_demo("--model", str(slow_model)) as (address, process):
+    with start_demo("--model", str(slow_model), says=FINISHING) as (address, process):
         connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
         connection.request("POST", "/api/paint?style=slow", png(np.zeros((4, 4, 3), np.uint8)))
         assert request(address, "GET", "/api/info")[0] == 200
@@ -196,6 +199,22 @@ def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
         assert connection.getresponse().status == 200
         process.wait(timeout=20)
     assert not list(tmp_path.glob("fast-nst-demo-*"))
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_hung_while_an_upload_stalled(start_demo: Any, tiny_model: Path, signals: int) -> None:
+    with start_demo("--model", str(tiny_model), says=FINISHING) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            head = (
+                f"POST /api/paint?style=negative HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000\r\n\r\n"
+            )
+            client.sendall(head.encode() + b"abc")
+            assert request(address, "GET", "/api/info")[0] == 200
+            for _ in range(signals):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.3)  # each is seen by itself
+            process.wait(timeout=20)
 
 
 def test_a_taken_port_is_one_clear_line(
@@ -237,10 +256,30 @@ def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
         clips.start(started[-1])
     while not started[0].frames:
         time.sleep(0.02)
-    for clip in started:
-        clip.cancel.set()
+    clips.cancel(started[1])
+    assert (started[0].state, started[1].state) == ("rendering", "cancelled")  # and not after the first
+    assert not started[1].source.exists()
     clips.close()
     assert [clip.state for clip in started] == ["cancelled", "cancelled"]
     assert started[0].total == 100
     assert 0 < started[0].frames < 100
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["source.mp4"]
+
+
+def test_clips_waited_without_bound(tmp_path: Path, slow_model: Path) -> None:
+    clips = Clips(tmp_path, open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1)))
+    begun = threading.Event()
+    clips._pool.submit(begun.wait)  # another clip's place
+    taken = [Clip(tmp_path / f"{index}.mp4", tmp_path / "out.mp4", "slow", 1.0, False) for index in range(9)]
+    for clip in taken:
+        clip.source.write_bytes(b"a clip")
+    for clip in taken[:8]:
+        clips.start(clip)
+    with pytest.raises(TooMany, match="8 clips wait already"):
+        clips.start(taken[8])
+    assert not taken[8].source.exists()
+    clips.cancel(taken[0])
+    clips.check()
+    begun.set()
+    clips.close()
+    assert not list(tmp_path.glob("*.mp4"))

@@ -17,16 +17,19 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture, picture_bytes
-from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips
+from fast_nst.runtime.demo.clips import MAX_CLIP_BYTES, Clip, Clips, TooMany
 from fast_nst.runtime.demo.gallery import SAMPLE, Gallery
 from fast_nst.runtime.demo.guard import Guard, is_loopback, names_of
 from fast_nst.runtime.demo.live import stream
 from fast_nst.runtime.demo.options import DemoOptions
 from fast_nst.runtime.demo.painting import Memory, open_picture, paint_picture, shown
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed
+from fast_nst.runtime.web import Left, Stalled, body_chunks
 
 STATIC = Path(__file__).parent / "static"
 MAX_PICTURE_BYTES = 100 * 2**20
+_PATIENCE = 30.0  # seconds without a byte of an upload
+_PATIENCE_AT_THE_END = 1.0
 
 router = APIRouter(prefix="/api")
 
@@ -37,6 +40,7 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     app.state.clips = clips
     app.state.gallery = gallery
     app.state.options = options
+    app.state.ending = False
     app.state.memory = Memory()
     # One large picture at a time, and the camera beside it: more would only share the same cores.
     app.state.opening = CapacityLimiter(1)
@@ -46,6 +50,7 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(TooMany, _too_many)
     app.include_router(router)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
@@ -152,6 +157,7 @@ async def render(
 ) -> dict[str, Any]:
     """Upload a video file and render it whole; the answer is its status."""
     clips: Clips = request.app.state.clips
+    clips.check()  # before the upload, which may be long
     suffix = re.search(r"\.\w{1,5}$", name)
     source = clips.folder / f"{uuid.uuid4().hex}{suffix[0] if suffix else ''}"
     try:
@@ -184,9 +190,9 @@ def clip_status(clip: KnownClip) -> dict[str, Any]:
 
 
 @router.delete("/clips/{id}")
-def cancel_clip(clip: KnownClip) -> dict[str, Any]:
-    """Stop a rendering at its next frame."""
-    clip.cancel.set()
+def cancel_clip(request: Request, clip: KnownClip) -> dict[str, Any]:
+    """Stop a rendering at its next frame, or before it begins."""
+    request.app.state.clips.cancel(clip)
     return clip.status()
 
 
@@ -203,15 +209,24 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 async def _chunks(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The request's body; HTTPException 413 as soon as it is known to be longer than `limit` bytes."""
+    """The request's body; HTTPException 413 as soon as it is known to be longer than `limit` bytes, 408
+    when nothing more comes."""
     said = request.headers.get("content-length", "")
     count = int(said) if said.isdecimal() else 0
     received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if max(count, received) > limit:
-            raise HTTPException(413, f"the file is larger than {limit / 2**20:.0f} MB")
-        yield chunk
+    state = request.app.state
+    try:
+        async for chunk in body_chunks(
+            request.receive, lambda: _PATIENCE_AT_THE_END if state.ending else _PATIENCE
+        ):
+            received += len(chunk)
+            if max(count, received) > limit:
+                raise HTTPException(413, f"the file is larger than {limit / 2**20:.0f} MB")
+            yield chunk
+    except Stalled:
+        raise HTTPException(408, "the upload stalled; try again") from None
+    except Left:
+        raise HTTPException(400, "the upload was broken off") from None
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -223,6 +238,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = (f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
     return JSONResponse({"error": "; ".join(problems)}, 422)
+
+
+async def _too_many(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": one_line(error)}, 429)
 
 
 async def _user_error(request: Request, error: Exception) -> Response:

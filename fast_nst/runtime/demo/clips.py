@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from fast_nst.errors import one_line
@@ -18,6 +18,11 @@ from fast_nst.runtime.video import VideoOptions, stylize_video
 
 MAX_CLIP_BYTES = 4 * 2**30
 _KEPT = 3  # finished clips, with their files
+_MOST_WAITING = 8  # each has its file on this disk
+
+
+class TooMany(Exception):
+    """So many clips wait already that no more is taken."""
 
 
 @dataclass
@@ -72,10 +77,16 @@ class Clips:
         self.folder = folder
         self.clips: dict[str, Clip] = {}
         self._gallery = gallery
+        self._turn = Lock()  # between a waiting clip's start and its cancelling
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="clip")
 
     def start(self, clip: Clip) -> None:
-        """Render the clip after those that wait already."""
+        """Render the clip after those that wait already; raises TooMany and takes its file away."""
+        try:
+            self.check()
+        except TooMany:
+            clip.source.unlink(missing_ok=True)
+            raise
         ended = [old for old in self.clips.values() if old.state in ("done", "failed", "cancelled")]
         for old in ended[: max(0, len(ended) - _KEPT + 1)]:
             del self.clips[old.id]
@@ -83,10 +94,24 @@ class Clips:
         self.clips[clip.id] = clip
         self._pool.submit(self._render, clip)
 
+    def check(self) -> None:
+        """Raises TooMany when no clip more is taken."""
+        waiting = sum(clip.state == "waiting" for clip in self.clips.values())
+        if waiting >= _MOST_WAITING:
+            raise TooMany(f"{waiting} clips wait already; cancel one or try again later")
+
+    def cancel(self, clip: Clip) -> None:
+        """One that waits ends at once, one that renders at its next frame."""
+        with self._turn:
+            clip.cancel.set()
+            if clip.state == "waiting":
+                clip.state = "cancelled"
+                clip.source.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Cancel what renders and what waits."""
         for clip in self.clips.values():
-            clip.cancel.set()
+            self.cancel(clip)
         self._pool.shutdown()
 
     def _render(self, clip: Clip) -> None:
@@ -96,9 +121,11 @@ class Clips:
             clip.frames, clip.total, clip.seconds = done, total, time.monotonic() - started
 
         try:
-            if not clip.cancel.is_set():
+            with self._turn:
+                if clip.cancel.is_set():
+                    return
                 clip.state = "rendering"
-                clip.problem = render_clip(clip, self._gallery.stylizer(clip.style), progress)
+            clip.problem = render_clip(clip, self._gallery.stylizer(clip.style), progress)
             clip.state = "cancelled" if clip.cancel.is_set() else "done"
         except Exception as error:  # the page shows it; nobody else looks at a pool's results
             clip.error = one_line(error).replace(str(clip.source), "the file")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -17,7 +17,7 @@ from fast_nst.runtime.serve.errors import Refused, documented, install_error_ans
 from fast_nst.runtime.serve.limits import Full
 from fast_nst.runtime.serve.parameters import Parameters, parameters_for, with_fields
 from fast_nst.runtime.serve.service import Painted, Service
-from fast_nst.runtime.serve.upload import announced_bytes, read_upload
+from fast_nst.runtime.serve.upload import Reading, check_announced, read_upload
 from fast_nst.runtime.serve.work import formats, media_type
 
 _DESCRIPTION = """Stylizes pictures with trained networks. Every error is
@@ -66,10 +66,10 @@ def build_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         worker = asyncio.create_task(service.batcher.run())
+        worker.add_done_callback(service.batcher_ended)
         yield
         worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await worker
+        await asyncio.wait((worker,))
         service.close()
 
     app = FastAPI(
@@ -83,12 +83,26 @@ def build_app(service: Service) -> FastAPI:
     install_error_answers(app)
     _add_stylize(app, service)
     _add_information(app, service)
+    for route in [route for route in app.routes if isinstance(route, APIRoute) and "GET" in route.methods]:
+        app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
     return app
 
 
 def _add_stylize(app: FastAPI, service: Service) -> None:
     options = service.options
     Wanted = parameters_for(list(service.models), options.max_size)
+
+    def how(held: ExitStack) -> Reading:
+        def take(count: int) -> None:
+            try:
+                held.enter_context(service.uploads.hold(count))
+            except Full:
+                seconds = service.retry_after()
+                raise Refused(
+                    429, f"too many bytes are being sent: try again in {seconds} s", seconds
+                ) from None
+
+        return Reading(options.max_bytes, options.upload_timeout, service.patience, take)
 
     @app.post(
         "/v1/stylize",
@@ -106,12 +120,16 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
         form. Parameters go into the query or, with a form, into its fields, which win. The answer has
         the size of the picture sent, or the `size` asked for; EXIF orientation and color profile are
         applied."""
-        if service.draining:
+        if service.draining or service.fault is not None:
             raise Refused(503, "this process is about to end", retry_after=1)
+        for name in request.query_params:
+            if len(request.query_params.getlist(name)) > 1:
+                raise Refused(422, f"{name}: given twice")
         try:
             service.places.check()  # before the body is read, which may be long
-            held.enter_context(service.uploads.hold(announced_bytes(request, options.max_bytes)))
-            upload = await read_upload(request, options.max_bytes, options.upload_timeout)
+            check_announced(request, options.max_bytes)
+            with service.reading():
+                upload = await read_upload(request, how(held))
             wanted = with_fields(query, upload.fields)
             held.enter_context(service.places.hold())
         except Full:
@@ -147,7 +165,7 @@ def _add_information(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", summary="Whether to send requests here", responses=documented(503))
     async def readyz() -> Health:
-        if service.draining:
+        if service.draining or service.fault is not None:
             raise Refused(503, "this process is about to end", retry_after=1)
         return Health(status="ready")
 

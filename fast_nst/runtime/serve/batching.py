@@ -88,6 +88,7 @@ class Batcher:
     async def run(self) -> None:
         """Work until cancelled."""
         loop = asyncio.get_running_loop()
+        batch: list[_Waiting] = []
         try:
             while True:
                 batch = await self._gather()
@@ -101,6 +102,9 @@ class Batcher:
                         item.result.set_result(result)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
+            for item in [*batch, *self._waiting]:  # nobody else would answer them
+                if not item.result.done():
+                    item.result.set_exception(RuntimeError("the batcher ended"))
 
     async def _gather(self) -> list[_Waiting]:
         """The next batch, taken out of the queue."""
@@ -140,7 +144,7 @@ class Batcher:
             self._release_last(model)
             pixels = batch[0].pixels[None] if len(batch) == 1 else np.stack([item.pixels for item in batch])
             results: list[np.ndarray | Exception] = list(self._models[model](pixels))
-        except RunFailed as error:
+        except (RunFailed, MemoryError) as error:
             if len(batch) > 1:  # one of them may be to blame, or the memory for all
                 return [result for item in batch for result in self._run([item])]
             return [error]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from fast_nst.runtime.serve.errors import error_body
 
 STALL_SECONDS = 10.0
+_MOST_DROPPED = 64 * 2**20  # bytes of a body that are read after its early answer
+_MOST_STALLS = 3  # and the time for it, in stalls
 
 
 class Protocol(H11Protocol):
@@ -22,6 +25,9 @@ class Protocol(H11Protocol):
     - finish a request's head, from its first byte or the connection's start (the body's time is the app's),
     - end a body that was answered before it was read,
     - take any of what is written to it.
+
+    A connection to be closed before its body was read is first read on for a while: closed at once it
+    would be reset, and the client would lose the answer.
     """
 
     stall_seconds = STALL_SECONDS
@@ -30,10 +36,13 @@ class Protocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._dropped: int | None = None
+        self._linger_until = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client came; it should say something."""
         super().connection_made(transport)
+        self.transport: Any = _ReadOn(transport, self._linger)
         self._reading = self._abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -45,13 +54,50 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of a head or a body."""
+        if self._dropped is not None:
+            self._drop(len(data))
+            return
         super().data_received(data)
         self._watch_reading(self.conn.their_state is h11.IDLE)
 
     def on_response_complete(self) -> None:
         """The answer is out; what is left of the request is read and dropped."""
         super().on_response_complete()
+        if self._dropped is not None:
+            return
         self._watch_reading(False)
+
+    def shutdown(self) -> None:
+        """The process ends."""
+        if self._dropped is not None:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    def _linger(self) -> bool:
+        """Whether to read on before the connection is closed."""
+        if self._dropped is None and self._unread and self.transport.can_write_eof():
+            self._dropped = 0
+            self._linger_until = self.loop.time() + _MOST_STALLS * self.stall_seconds
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self._drop(0)
+        return self._dropped is not None
+
+    @property
+    def _unread(self) -> bool:
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+
+    def _drop(self, count: int) -> None:
+        assert self._dropped is not None
+        self._dropped += count
+        if self._reading is not None:
+            self._reading.cancel()
+        if self._dropped > _MOST_DROPPED:
+            self.transport.abort()
+            return
+        at = min(self.loop.time() + self.stall_seconds, self._linger_until)
+        self._reading = self.loop.call_at(at, self.transport.abort)
 
     def pause_writing(self) -> None:
         """The client does not take what was written."""
@@ -91,3 +137,22 @@ class Protocol(H11Protocol):
 
     def _abort_later(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self.stall_seconds, self.transport.abort)
+
+
+class _ReadOn:
+    """A transport whose `close` first asks whether to read on."""
+
+    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
+        self._transport, self._lingers = transport, lingers
+        self._closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._transport.is_closing() or not self._lingers():
+            self._transport.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
-import sys
 from types import FrameType
 
 import uvicorn
@@ -15,13 +13,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from fast_nst.errors import Interrupted, UserError
+from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.lists import comma_separated
 from fast_nst.runtime.serve.access import AccessLog, JsonLines
 from fast_nst.runtime.serve.app import build_app
 from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.protocol import STALL_SECONDS, Protocol
 from fast_nst.runtime.serve.service import Service, load_models
+from fast_nst.runtime.web import bind
 
 _MAX_HEAD_BYTES = 16 * 1024
 
@@ -32,7 +31,7 @@ def serve(options: ServeOptions) -> None:
     Raises UserError for a port in use, an unknown host or a bad model, before anything is served;
     Interrupted when a second signal did not let it finish.
     """
-    with _bind(options.host, options.port) as listener:
+    with bind(options.host, options.port) as listener:
         service = Service(load_models(options), options)
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
@@ -50,6 +49,8 @@ def serve(options: ServeOptions) -> None:
         logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else a warning for every broken form
         server = _Server(config, service)
         server.run(sockets=[listener])
+    if service.fault is not None:
+        raise UserError(f"the service failed and ended: {one_line(service.fault)}; its log has the trace")
     if server.signals > 1:
         raise Interrupted(server.signal, "stopped with requests unanswered")
 
@@ -72,7 +73,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
-        done = self.service.draining and self.service.idle()
+        done = self.service.fault is not None or (self.service.draining and self.service.idle())
         return await super().on_tick(counter) or done
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -105,24 +106,3 @@ def _wrapped(service: Service) -> ASGIApp:
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     return AccessLog(app, service.metrics)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket with the address taken, not listening yet."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix" and sys.platform != "cygwin":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        raise UserError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose --host or --port"
-        ) from None
-    return listener

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from fast_nst.errors import UserError
+from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
 from fast_nst.runtime.models import list_models, resolve_model
 from fast_nst.runtime.serve.batching import Batcher
@@ -23,6 +25,10 @@ from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.parameters import Parameters
 from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
+
+_PATIENCE_AT_THE_END = 2.0  # seconds
+
+_LOG = logging.getLogger("fast_nst.serve")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +54,9 @@ class Service:
         self.models = models
         self.options = options
         self.draining = False
+        self.fault: BaseException | None = None
+        """What ended the batcher, without which nothing is painted."""
+        self._readings = 0
         self.places = Room(options.queue)
         self.uploads = Room(options.queue * options.max_bytes)
         self.metrics = Metrics()
@@ -66,7 +75,7 @@ class Service:
             "queue_depth", "Pictures that wait for the network.", lambda: self._waiting + self.batcher.depth
         )
         gauge("in_flight", "Pictures accepted and not yet answered.", lambda: self.places.held)
-        gauge("upload_bytes", "Bytes of bodies held or announced.", lambda: self.uploads.held)
+        gauge("upload_bytes", "Bytes of bodies held.", lambda: self.uploads.held)
 
     async def stylize(self, data: bytes, wanted: Parameters) -> Painted:
         """One picture's way; raises Refused."""
@@ -83,8 +92,8 @@ class Service:
                     self._in_work.release()
         except TimeoutError:
             raise Refused(504, f"not done within {self.options.timeout:g} s") from None
-        except OutOfMemory as error:
-            raise Refused(413, f"{error}; try a smaller size") from None
+        except (OutOfMemory, MemoryError) as error:
+            raise Refused(413, f"{one_line(error) or 'out of memory'}; try a smaller size") from None
 
     async def _stylize(self, data: bytes, wanted: Parameters) -> Painted:
         limits = self.options.max_pixels, self.options.max_size
@@ -110,7 +119,26 @@ class Service:
 
     def idle(self) -> bool:
         """Whether every request accepted is answered."""
-        return self.places.held == 0 and self.uploads.held == 0
+        return self.places.held == 0 and self._readings == 0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While a body arrives."""
+        self._readings += 1
+        try:
+            yield
+        finally:
+            self._readings -= 1
+
+    def patience(self) -> float:
+        """Seconds a body may pass without a byte."""
+        return _PATIENCE_AT_THE_END if self.draining else math.inf
+
+    def batcher_ended(self, worker: asyncio.Task[None]) -> None:
+        """Note the fault that ended the batcher's task, if one did."""
+        if not worker.cancelled() and worker.exception() is not None:
+            self.fault = worker.exception()
+            _LOG.critical("the batcher failed; the process ends", exc_info=self.fault)
 
     def close(self) -> None:
         """End the threads."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from fast_nst.errors import one_line
 from fast_nst.runtime.serve.errors import Refused
+from fast_nst.runtime.web import Left, Stalled, body_chunks
 
 _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 1024
@@ -28,43 +29,55 @@ class Upload:
     """The other fields of a multipart form."""
 
 
-def announced_bytes(request: Request, max_bytes: int) -> int:
-    """The most bytes the body can have: its Content-Length, which uvicorn holds it to, or the limit.
-
-    Raises Refused (413) for a Content-Length above the limit.
-    """
+def check_announced(request: Request, max_bytes: int) -> None:
+    """Raises Refused (413) for a Content-Length above the limit."""
     announced = request.headers.get("content-length", "0")
     if "transfer-encoding" in request.headers:
-        return max_bytes  # chunked, and a Content-Length beside it says nothing
+        return  # chunked, and a Content-Length beside it says nothing
     if int(announced) > max_bytes:
         raise Refused(413, f"the body has {int(announced)} bytes; the limit is {max_bytes}")
-    return int(announced)
 
 
-async def read_upload(request: Request, max_bytes: int, seconds: float) -> Upload:
+@dataclass(frozen=True)
+class Reading:
+    """How a body may arrive."""
+
+    max_bytes: int
+    seconds: float
+    """For the whole of it."""
+    patience: Callable[[], float]
+    """Seconds without a byte, asked again while waiting."""
+    take: Callable[[int], None]
+    """Told of bytes as they arrive; what it raises ends the reading."""
+
+
+async def read_upload(request: Request, how: Reading) -> Upload:
     """Read a multipart form with a file `image`, or a body that is the picture itself.
 
     Raises Refused: 400 for a broken form, 408 when it takes longer than `seconds`, 413 beyond
-    `max_bytes`, 422 without an `image`, 499 when the client leaves.
+    `max_bytes`, 422 without an `image`, 499 when the client leaves, 503 when `patience` is over.
     """
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(how.seconds):
             if request.headers.get("content-type", "").lower().startswith("multipart/"):
-                return await _read_form(request, max_bytes)
-            body = b"".join([chunk async for chunk in _limited(request, max_bytes)])
+                return await _read_form(request, how)
+            body = b"".join([chunk async for chunk in _limited(request, how)])
             return Upload(body)
     except TimeoutError:
-        raise Refused(408, f"the body did not arrive within {seconds:g} s") from None
-    except ClientDisconnect:
+        raise Refused(408, f"the body did not arrive within {how.seconds:g} s") from None
+    except Stalled:
+        raise Refused(503, "this process is about to end", retry_after=1) from None
+    except Left:
         raise Refused(499, "the client left while sending") from None
 
 
-async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, how: Reading) -> AsyncGenerator[bytes, None]:
     count = 0
-    async for chunk in request.stream():
+    async for chunk in body_chunks(request.receive, how.patience):
         count += len(chunk)
-        if count > max_bytes:
-            raise Refused(413, f"the body has more than {max_bytes} bytes")
+        if count > how.max_bytes:
+            raise Refused(413, f"the body has more than {how.max_bytes} bytes")
+        how.take(len(chunk))
         yield chunk
 
 
@@ -77,11 +90,11 @@ class _FormParser(MultiPartParser):
         self.ended = True
 
 
-async def _read_form(request: Request, max_bytes: int) -> Upload:
-    stream = _limited(request, max_bytes)
+async def _read_form(request: Request, how: Reading) -> Upload:
+    stream = _limited(request, how)
     limits = {"max_files": 1, "max_fields": _MAX_FIELDS, "max_part_size": _MAX_FIELD_BYTES}
     parser = _FormParser(request.headers, stream, **limits)
-    parser.spool_max_size = max_bytes + 1  # in memory, which `max_bytes` bounds
+    parser.spool_max_size = how.max_bytes + 1  # in memory, which `max_bytes` bounds
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError) as error:  # older Starlettes pass the second on

@@ -62,6 +62,10 @@ class Running:
         """The lines on stderr."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
+    def last_line(self) -> str:
+        """What it said last on stderr, JSON or not."""
+        return self._log.read_text().splitlines()[-1]
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -7,8 +7,11 @@ import http.client
 import json
 import socket
 import struct
+import urllib.error
+import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -260,3 +263,22 @@ def test_who_does_not_read_the_answer_loses_it(start: Callable[..., Running], ti
             while part := client.recv(65536):
                 received += len(part)
     assert received < 2048 * 2048 * 3
+
+
+def test_an_early_answer_was_lost_to_clients_that_close(
+    start: Callable[..., Running], slow_model: Path
+) -> None:
+    server = start("--model", slow_model, "--queue", 1)
+
+    def refused(size: int) -> int:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{server.url}/v1/stylize", bytes(size), timeout=30)
+        assert "message" in json.load(caught.value)["error"]
+        return caught.value.code
+
+    assert [refused(30_000_000) for _ in range(3)] == [413] * 3
+    with ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(server.stylize, PNG)
+        server.wait_for("fast_nst_in_flight", 1.0)
+        assert refused(15_000_000) == 429
+        assert accepted.result().status_code == 200

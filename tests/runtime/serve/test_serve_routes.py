@@ -141,3 +141,14 @@ def test_a_request_id_that_could_forge_a_log_is_replaced(server: Running) -> Non
 def test_web_pages_of_other_origins_are_not_let_in(server: Running) -> None:
     answer = server.client.get("/v1/models", headers={"Origin": "https://example.org"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+def test_head_was_not_allowed(server: Running) -> None:
+    for path in ("/healthz", "/readyz", "/v1/models", "/metrics"):
+        answer = server.client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_of_a_repeated_parameter_the_last_was_taken(server: Running) -> None:
+    answer = server.client.post("/v1/stylize?size=64&size=65", content=encoded(noise(8, 9)))
+    assert_refused(answer, 422, "unprocessable", "size: given twice")

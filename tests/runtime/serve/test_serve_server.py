@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,39 @@ def test_a_load_loses_nothing_and_memory_stays_flat(tiny_model: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lost        0;" in done.stdout
+
+
+BROKEN = """
+import sys
+from fast_nst.cli import main
+from fast_nst.runtime.serve.metrics import Metrics
+def fail(*_): raise ValueError("no more batches")
+Metrics.observe_batch = fail
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_batcher_that_failed_left_a_service_that_answered_nothing(
+    start: Callable[..., Running], tiny_model: Path
+) -> None:
+    server = start("--model", tiny_model, code=BROKEN)
+    assert_refused(server.stylize(encoded(noise(5, 5))), 500, "internal_error")
+    assert server.process.wait(timeout=30) == 2
+    assert "the service failed and ended: no more batches" in server.last_line()
+
+
+def test_idle_uploads_locked_others_out_and_held_up_the_end(
+    start: Callable[..., Running], tiny_model: Path
+) -> None:
+    server = start("--model", tiny_model, "--queue", 2, "--upload-timeout", 100)
+    with ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(socket.create_connection((server.host, server.port), timeout=20))
+            client.sendall(b"POST /v1/stylize HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\nabc")
+        server.wait_for("fast_nst_upload_bytes", 12.0)
+        assert server.stylize(encoded(noise(5, 5))).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 503
+        assert server.process.wait(timeout=30) == 0

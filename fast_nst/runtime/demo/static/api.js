@@ -9,7 +9,8 @@ async function ask(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
     throw new Problem(GONE);
   }
   if (response.ok) return response;
@@ -46,9 +47,10 @@ export async function paint(file, { style, keepColor, strength, format }) {
   return (await ask(`api/paint?${query}`, { method: "POST", body: file })).blob();
 }
 
-export async function renderClip(file, { style, keepColor, strength }) {
+/** Upload a clip to be rendered: its status. Rejects with an AbortError when `signal` breaks it off. */
+export async function renderClip(file, { style, keepColor, strength }, signal) {
   const query = asQuery({ style, keep_color: keepColor, strength, name: file.name });
-  return (await ask(`api/clips?${query}`, { method: "POST", body: file })).json();
+  return (await ask(`api/clips?${query}`, { method: "POST", body: file, signal })).json();
 }
 
 export async function clipStatus(id) {

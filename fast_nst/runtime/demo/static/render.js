@@ -10,7 +10,7 @@ export function renderBox(page) {
   const link = element("render-file");
   const cancelButton = element("render-cancel");
   const startButton = element("render");
-  let upload = null; // to break off
+  let upload = null; // an AbortController, while the file is on its way
   let clip = null;
 
   async function start(file) {
@@ -27,7 +27,9 @@ export function renderBox(page) {
     say("Uploading…");
     const { style, keepColor, strength } = page.settings();
     try {
-      clip = await api.renderClip(file, { style, keepColor, strength });
+      upload = new AbortController();
+      clip = await api.renderClip(file, { style, keepColor, strength }, upload.signal);
+      upload = null;
       while (clip.state === "waiting" || clip.state === "rendering") {
         report();
         await pause(400);
@@ -36,9 +38,9 @@ export function renderBox(page) {
       finish(resultName(file.name, style, "mp4"));
     } catch (problem) {
       box.hidden = true;
-      stage.complain(problem.message);
+      if (problem.name !== "AbortError") stage.complain(problem.message);
     } finally {
-      clip = null;
+      upload = clip = null;
       startButton.disabled = false;
     }
   }
@@ -71,6 +73,9 @@ export function renderBox(page) {
     element("render-text").textContent = text;
   }
 
-  onClick("render-cancel", () => clip && api.cancelClip(clip.id).catch((problem) => stage.complain(problem.message)));
+  onClick("render-cancel", () => {
+    upload?.abort();
+    if (clip) api.cancelClip(clip.id).catch((problem) => stage.complain(problem.message));
+  });
   return { start };
 }
