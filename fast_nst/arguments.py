@@ -80,7 +80,7 @@ def parse(
 
 
 def _flags(options: type) -> set[str]:
-    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool")}
+    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool", "bool | None")}
 
 
 def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
