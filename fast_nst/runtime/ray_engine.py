@@ -16,7 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
@@ -136,15 +136,19 @@ class _OneAtATime(Stylizer):
 
 
 class _Tries:
-    """Counts what workers begin; a process that outlives them."""
+    """What workers began and did not end; a process that outlives them."""
 
     def __init__(self) -> None:
         self._begun: Counter[str] = Counter()
 
     def begin(self, what: str) -> int:
-        """How often it was begun before."""
+        """How often it was begun before, and never ended."""
         self._begun[what] += 1
         return self._begun[what] - 1
+
+    def end(self, what: str) -> None:
+        """What killed a worker was something else."""
+        del self._begun[what]
 
 
 class _Worker:
@@ -157,19 +161,22 @@ class _Worker:
 
     def __call__(self, rows: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         numbers, jobs = rows["number"].tolist(), [pickle.loads(job) for job in rows["job"]]
-        # After a death one by one, to find out who it is that kills workers.
-        again = self._begin(f"group of {numbers[0]}") > 0
-        with ThreadPoolExecutor(1 if again else _AT_ONCE) as pool:
-            results = list(pool.map(self._do_again if again else self._do, numbers, jobs))
+        if self._begin(f"group of {numbers[0]}") == 0:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                results = list(pool.map(self._do, numbers, jobs))
+        else:  # its worker died: one by one, to find out which file it is that kills workers
+            results = [self._do_alone(number, job) for number, job in zip(numbers, jobs, strict=True)]
         return {field.name: [getattr(result, field.name) for result in results] for field in fields(_Result)}
 
     def _begin(self, what: str) -> int:
         return int(ray.get(self._make.tries.begin.remote(what)))
 
-    def _do_again(self, number: int, job: RemoteJob) -> _Result:
-        if self._begin(str(number)) >= _DEATHS:
+    def _do_alone(self, number: int, job: RemoteJob) -> _Result:
+        if self._begin(f"file {number}") >= _DEATHS:
             return _Result(number, "skipped", "workers died of it; not enough memory? Try a smaller --size")
-        return self._do(number, job)
+        result = self._do(number, job)
+        ray.get(self._make.tries.end.remote(f"file {number}"))
+        return result
 
     def _do(self, number: int, job: RemoteJob) -> _Result:
         try:
@@ -227,23 +234,29 @@ def _run(plan: RemotePlan, make: _Make) -> Iterator[_Result]:
             for number, job in enumerate(plan.jobs)
             if job.kind == kind
         ]
-        for result in _map(rows, size, make, concurrency=min(workers, len(rows)), **needs) if rows else ():
+        for result in _map(rows, size, make, workers, needs) if rows else ():
             failures = failures + 1 if result.status == "failed" else 0
             if result.status == "fatal" or failures == _GIVE_UP:
                 raise UserError(result.reason)
             yield result
 
 
-def _map(rows: list[dict[str, Any]], size: int, make: _Make, **how: int) -> Iterator[_Result]:
-    data = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / size))
+def _map(
+    rows: list[dict[str, Any]], size: int, make: _Make, workers: int, needs: dict[str, int]
+) -> Iterator[_Result]:
+    groups = math.ceil(len(rows) / size)
+    data = ray.data.from_items(rows, override_num_blocks=groups)
     data.context.enable_progress_bars = False
     data.context.print_on_execution_start = False
     data.context.target_max_block_size = 2**20  # Ray plans its memory by it; the results are names
+    pool = ray.data.ActorPoolStrategy(size=min(workers, groups))
+    done = data.map_batches(_Worker, fn_constructor_args=[make], batch_size=None, compute=pool, **needs)
     try:
-        for row in data.map_batches(_Worker, fn_constructor_args=[make], batch_size=None, **how).iter_rows():
+        for row in done.iter_rows():
             yield _Result(**row)
     except (ray.exceptions.RayError, RuntimeError) as error:
-        raise UserError(f"Ray gave up: {one_line(error)}") from error
+        reason = str(error).strip().splitlines()[-1:]  # below a traceback of the worker's
+        raise UserError(f"Ray gave up: {one_line(''.join(reason))}") from error
 
 
 def _workers(options: StylizeOptions) -> tuple[int, dict[str, int]]:
@@ -281,28 +294,29 @@ def _warn_of_local_paths(plan: RemotePlan) -> None:
 def _ray(options: StylizeOptions) -> Iterator[None]:
     """Ray up, and down again if this started it; SIGINT and SIGTERM become Interrupted."""
     address = _address(options)
-    own = not ray.is_initialized()
-    if own:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault(
-            "RAY_BACKEND_LOG_LEVEL", "fatal"
-        )  # else Ray Data is scolded by Ray for its ways
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        here = {"num_cpus": usable_cores(), "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
+    if ray.is_initialized():
+        with _interruptible():
+            yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray Data is scolded by Ray for its ways
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    here = {"num_cpus": usable_cores(), "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
+    # Ray tells of workers that died on stdout, where our results go.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             with _without_stderr():
                 ray.init(address or "local", **quiet, **({} if address else here))
         except Exception as error:  # of many kinds
             where = f"cannot reach Ray at {address}" if address else "cannot start Ray"
             raise UserError(f"{where}: {one_line(error)}") from error
-    for handler in logging.getLogger("ray.data").handlers:
-        if type(handler).__name__ == "PlainRayHandler":
-            handler.setLevel(logging.CRITICAL + 1)  # its file has all of it
-    try:
-        with _interruptible():
-            yield
-    finally:
-        if own:
+        for handler in logging.getLogger("ray.data").handlers:
+            if type(handler).__name__ == "PlainRayHandler":
+                handler.setLevel(logging.CRITICAL + 1)  # its file has all of it
+        try:
+            with _interruptible():
+                yield
+        finally:
             ray.shutdown()
 
 

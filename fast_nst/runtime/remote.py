@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -176,36 +176,37 @@ def check_puts(store: Store, folder: str) -> None:
 
 
 def _find(text: str, output_store: Store, output: str) -> _Found:
+    store, path = open_store(text)
+    fs = store.fs
     with _asking(f"cannot list {text}"):
-        found = _list_input(text)
+        if is_folder := fs.isdir(path):
+            root, listed = path, fs.find(path)
+        elif fs.exists(path):
+            return _Found(store, str(PurePosixPath(path).parent), [path], is_folder=False)
+        elif glob.has_magic(path):
+            fixed = itertools.takewhile(lambda part: not glob.has_magic(part), PurePosixPath(path).parts)
+            root = str(PurePosixPath(*fixed))
+            listed = [name for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"]
+        else:
+            raise UserError(f"input {text} does not exist")
     paths = [
         path
-        for path in sorted(found.paths)
+        for path in sorted(listed)
         if is_media_name(Path(path))
-        and not any(part.startswith(".") for part in _below(found.root, path).parts)
-        and not (found.store == output_store and PurePosixPath(path).is_relative_to(output))
+        and not any(part.startswith(".") for part in PurePosixPath(path).relative_to(root).parts)
+        and not (store == output_store and PurePosixPath(path).is_relative_to(output))
     ]
     if not paths:
         raise UserError(f"input {text} holds no picture and no video ({ALL_SUFFIXES})")
-    return replace(found, paths=paths)
-
-
-def _list_input(text: str) -> _Found:
-    store, path = open_store(text)
-    if store.fs.isdir(path):
-        return _Found(store, path, store.fs.find(path), is_folder=True)
-    if store.fs.exists(path):
-        return _Found(store, str(PurePosixPath(path).parent), [path], is_folder=False)
-    if not glob.has_magic(path):
-        raise UserError(f"input {text} does not exist")
-    matches = [name for name, info in store.fs.glob(path, detail=True).items() if info["type"] == "file"]
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), PurePosixPath(path).parts)
-    return _Found(store, str(PurePosixPath(*fixed)), matches, is_folder=False)
+    return _Found(store, root, paths, is_folder)
 
 
 def _place(found: list[_Found], output: str, format: str | None) -> list[RemoteJob]:
     """As jobs._place, for paths that are not all of this machine."""
-    sources = {(item.store, path): item for item in reversed(found) for path in item.paths}
+    sources: dict[tuple[Store, str], _Found] = {}
+    for item in found:
+        for path in item.paths:
+            sources.setdefault((item.store, path), item)  # the same file named twice is done once
     kinds: list[Kind] = ["video" if is_video_name(Path(path)) else "picture" for _, path in sources]
     for_videos = format is not None and is_video_format(format)
     if for_videos and "video" not in kinds:
@@ -216,7 +217,7 @@ def _place(found: list[_Found], output: str, format: str | None) -> list[RemoteJ
     jobs = []
     for ((_, path), item), kind in zip(sources.items(), kinds, strict=True):
         own = PurePosixPath(item.root).name if several_folders and item.is_folder else ""
-        target = PurePosixPath(output, own, _below(item.root, path))
+        target = PurePosixPath(output, own, PurePosixPath(path).relative_to(item.root))
         fitting = format if for_videos == (kind == "video") else None
         suffix = result_suffix(Path(path), kind, fitting)
         jobs.append(Job(Path(path), Path(target.with_suffix(suffix)), kind))
@@ -291,7 +292,3 @@ def _asking(what: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or one_line(error)
-
-
-def _below(root: str, path: str) -> PurePosixPath:
-    return PurePosixPath(path).relative_to(root)
