@@ -36,7 +36,7 @@ class DashedParser(ArgumentParser):
         """The help text with dashes and plain type names."""
         text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), super().format_help())
         text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
-        return re.sub(r"(--[\w.-]+) \{true,false\}", r"\1", text)
+        return re.sub(r"(--[\w.-]+) \{true,false(?:,null)?\}", r"\1", text)
 
 
 def parse(

@@ -10,16 +10,14 @@ import logging
 import math
 import os
 import pickle
-import signal
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -28,12 +26,12 @@ import ray.data
 import ray.exceptions
 from tqdm import tqdm
 
-from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture
 from fast_nst.runtime.jobs import Job
-from fast_nst.runtime.machine import usable_cores
 from fast_nst.runtime.media import Kind, is_gif_name, kind_of
 from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.ray_session import ray_session
 from fast_nst.runtime.remote import (
     RemoteJob,
     RemotePlan,
@@ -53,7 +51,6 @@ _GROUP = 16  # pictures: enough to hide Ray's few milliseconds, few enough to do
 _DEATHS = 2  # of workers, that a file may be the cause of
 _AT_ONCE = 2  # files in a worker: one in the model, one being read, decoded, encoded or written
 _GIVE_UP = 50  # files in a row that no worker could read or write: the store is gone or full
-_OBJECT_STORE = 128 * 2**20  # bytes; names and reasons travel through it, never pictures
 
 
 def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
@@ -80,20 +77,19 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     tag = uuid.uuid4().hex
     results: dict[int, _Result] = {}
     try:
-        with _ray(options), tqdm(total=len(plan.jobs), unit="file", disable=None, delay=1) as bar:
+        with (
+            ray_session(_address(options)),
+            tqdm(total=len(plan.jobs), unit="file", disable=None, delay=1) as bar,
+        ):
             _warn_of_local_paths(plan)
             tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Tries).remote()
             make = _Make(plan.store, tag, options, ray.put(model.read_bytes()), str(model), tries)
             for result in _run(plan, make):
                 results[result.number] = result
                 bar.update()
-    except UserError as error:
-        raise UserError(f"{error}; stopped, {_written(results)} written before") from error
-    except Interrupted as stop:
-        said = f"{stop}, {_written(results)} written; the same command does the rest"
-        raise Interrupted(stop.exit_code - 128, said) from None
     finally:
-        remove_unfinished(plan.store, plan.output, tag)  # by now no worker is left
+        with suppress(UserError):  # a store that does not answer has been told of
+            remove_unfinished(plan.store, plan.output, tag)  # by now no worker is left
     for number, job in enumerate(plan.jobs):
         _add(report, results[number], job, plan.store)
     return report
@@ -237,7 +233,7 @@ def _run(plan: RemotePlan, make: _Make) -> Iterator[_Result]:
         for result in _map(rows, size, make, workers, needs) if rows else ():
             failures = failures + 1 if result.status == "failed" else 0
             if result.status == "fatal" or failures == _GIVE_UP:
-                raise UserError(result.reason)
+                raise UserError(f"{result.reason}; stopped, the same command does what is missing")
             yield result
 
 
@@ -290,67 +286,6 @@ def _warn_of_local_paths(plan: RemotePlan) -> None:
         logger.warning("%d machines: local paths must mean the same files on all of them", machines)
 
 
-@contextmanager
-def _ray(options: StylizeOptions) -> Iterator[None]:
-    """Ray up, and down again if this started it; SIGINT and SIGTERM become Interrupted."""
-    address = _address(options)
-    if ray.is_initialized():
-        with _interruptible():
-            yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else Ray Data is scolded by Ray for its ways
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    here = {"num_cpus": usable_cores(), "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
-    # Ray tells of workers that died on stdout, where our results go.
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        try:
-            with _without_stderr():
-                ray.init(address or "local", **quiet, **({} if address else here))
-        except Exception as error:  # of many kinds
-            where = f"cannot reach Ray at {address}" if address else "cannot start Ray"
-            raise UserError(f"{where}: {one_line(error)}") from error
-        for handler in logging.getLogger("ray.data").handlers:
-            if type(handler).__name__ == "PlainRayHandler":
-                handler.setLevel(logging.CRITICAL + 1)  # its file has all of it
-        try:
-            with _interruptible():
-                yield
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Ray's C++ part says there how it logs, whatever the level."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Instead of KeyboardInterrupt, and of Ray's exit on SIGTERM."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, "interrupted")
-
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
 def _add(report: Report, result: _Result, job: RemoteJob, output: Store) -> None:
     source, target = job.store.name(job.source), output.name(job.target)
     if result.status != "written":
@@ -359,7 +294,3 @@ def _add(report: Report, result: _Result, job: RemoteJob, output: Store) -> None
     report.written.append(Path(target) if output.is_local else target)
     if result.reason:
         report.damaged.append((source, f"{result.reason}; {target} holds what could be read"))
-
-
-def _written(results: dict[int, _Result]) -> int:
-    return sum(result.status == "written" for result in results.values())

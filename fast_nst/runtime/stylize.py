@@ -58,10 +58,10 @@ class StylizeOptions:
     quality: int = 95
     """From 1 to 100, for jpg, webp, avif and videos."""
     threads: int | None = None
-    """CPU threads. Default: one per core."""
+    """CPU threads. Default: one per core; with --engine ray one for each worker."""
     providers: str | None = None
     """What to run on, best first, with commas between: cpu, cuda, tensorrt, coreml, directml, openvino.
-    Default: cuda if this onnxruntime has it, else cpu."""
+    Default: cuda if this onnxruntime has it, else cpu; with --engine ray cpu."""
     overwrite: bool | None = None
     """Write over results that exist already; false keeps them and makes only the missing ones. Default: true,
     with --engine ray false."""
