@@ -37,7 +37,7 @@ class DashedParser(ArgumentParser):
         text = re.sub(r"--[\w.]+", lambda m: m[0].replace("_", "-"), super().format_help())
         text = re.sub(r"(?m)^  --output (\w+) {0,4}", r"  -o, --output \1", text)
         text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
-        return re.sub(r"(--[\w.-]+) \{true,false\}", r"\1", text)
+        return re.sub(r"(--[\w.-]+) \{true,false(?:,null)?\}", r"\1", text)
 
 
 def parse(
@@ -83,7 +83,7 @@ def parse(
 
 
 def _flags(options: type) -> set[str]:
-    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool")}
+    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool", "bool | None")}
 
 
 def _normalize(arguments: list[str], flags: set[str]) -> list[str]:

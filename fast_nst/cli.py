@@ -22,6 +22,7 @@ EXTRAS = {
         *("safetensors", "skimage", "scipy"),
     },
     "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},
+    "ray": {"ray", "fsspec", "pyarrow", "pandas"},
     "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart", "prometheus_client"},
 }
 

@@ -62,7 +62,7 @@ def plan_jobs(inputs: list[str], output: Path, format: str | None = None) -> lis
         return [_single_job(inputs, found, output, format)]
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file; give a folder, or a name ending in .jpg, .mp4, ...")
-    jobs = _tell_apart(_unique(_place(found, output, format)))
+    jobs = tell_apart(_unique(_place(found, output, format)))
     _refuse_clashes(jobs)
     return jobs
 
@@ -98,7 +98,7 @@ def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
     """The tree below each input's root, below the output; of several folders below their names."""
     several_folders = sum(item.is_folder for item in found) > 1
     kinds = {kind for item in found for kind in item.files.values()}
-    for_videos = format is not None and _is_video_format(format)
+    for_videos = format is not None and is_video_format(format)
     if for_videos and "video" not in kinds:
         raise UserError(f"--format {format} is for videos; to make one of pictures name it: --output out.mp4")
     to_frames = format is not None and not for_videos and kinds == {"video"}
@@ -114,12 +114,12 @@ def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
                 target = target.with_name(source.stem.replace(".", "-"))
             else:
                 fitting = format if for_videos == (kind == "video") else None
-                target = target.with_suffix(_suffix(source, kind, fitting))
+                target = target.with_suffix(result_suffix(source, kind, fitting))
             jobs.append(Job(source, target, kind))
     return jobs
 
 
-def _suffix(source: Path, kind: Kind, format: str | None) -> str:
+def result_suffix(source: Path, kind: Kind, format: str | None) -> str:
     """The result's, for a `format` that fits the kind, or the one nearest to the source's."""
     suffix = source.suffix.lower()
     if format is not None:
@@ -139,7 +139,7 @@ def _unique(jobs: list[Job]) -> list[Job]:
     return list(first.values())
 
 
-def _tell_apart(jobs: list[Job]) -> list[Job]:
+def tell_apart(jobs: list[Job]) -> list[Job]:
     """Where a.jpg and a.png would both become a.webp, they become a.jpg.webp and a.png.webp."""
 
     def full_name(job: Job) -> str:
@@ -213,12 +213,13 @@ def _as_frames(found: list[_Found]) -> tuple[Path, ...]:
     return tuple(frames)
 
 
-def _is_video_format(format: str) -> bool:
+def is_video_format(format: str) -> bool:
+    """Whether "mp4" or ".mp4" is a video format that can be written."""
     return "." + format.lower().removeprefix(".") in WRITABLE_VIDEOS
 
 
 def _muxer_or_format(name: str) -> str:
-    return writable_video(name) if _is_video_format(name) else writable_format(name)
+    return writable_video(name) if is_video_format(name) else writable_format(name)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

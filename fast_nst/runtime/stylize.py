@@ -36,6 +36,8 @@ from fast_nst.runtime.video import VideoOptions, stylize_video
 from fast_nst.runtime.video_writer import choose_codec
 from fast_nst.stop import StopRequest
 
+# What is wrong with one input, and stops none of the others.
+BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError)
 _DECODED_AHEAD = 2  # hides the decoding behind the network, and bounds the memory
 
 
@@ -45,9 +47,9 @@ class StylizeOptions:
 
     model: str
     """ONNX file, run folder, or name of a shipped style (see `fast-nst models`)."""
-    output: Path = Path("stylized")
+    output: str | Path = "stylized"
     """Folder of the results; the result's file when there is one input; a video's (.mp4, .mov, .mkv,
-    .webm, .gif) when the inputs are its frames."""
+    .webm, .gif) when the inputs are its frames. With --engine ray a folder or its URL."""
     size: int | None = None
     """Longer side in pixels each picture or frame is resized to first, and its result has. Smaller:
     bolder strokes, less memory. Default: its own size."""
@@ -61,12 +63,13 @@ class StylizeOptions:
     quality: int = 95
     """From 1 to 100, for jpg, webp, avif and videos."""
     threads: int | None = None
-    """CPU threads. Default: one per core."""
+    """CPU threads. Default: one per core; with --engine ray one for each worker."""
     providers: str | None = None
     """What to run on, best first, with commas between: cpu, cuda, tensorrt, coreml, directml, openvino.
-    Default: cuda if this onnxruntime has it, else cpu."""
-    overwrite: bool = True
-    """Write over results that exist already; false keeps them and makes only the missing ones."""
+    Default: cuda if this onnxruntime has it, else cpu; with --engine ray cpu."""
+    overwrite: bool | None = None
+    """Write over results that exist already; false keeps them and makes only the missing ones. Default: true,
+    with --engine ray false."""
     max_pixels: int | None = None
     """Skip pictures and videos of more pixels than this. Default: 179 million."""
     tile: int | Literal["auto"] = "auto"
@@ -84,10 +87,17 @@ class StylizeOptions:
     """Videos: h264, vp9 or av1. Default: h264, and vp9 in webm."""
     smooth: bool = False
     """Videos: less flicker, by blending along the motion; needs OpenCV (pip install 'fast-nst[smooth]')."""
+    engine: Literal["local", "ray"] = "local"
+    """local: this process. ray: many processes or machines; inputs and output may then be URLs (s3://, gs://);
+    needs Ray (pip install 'fast-nst[ray]')."""
+    ray_address: str | None = None
+    """Ray cluster to run on, "auto" for the one of this machine. Default: $RAY_ADDRESS, else this machine."""
+    workers: int | None = None
+    """Processes of --engine ray, each with the model and --threads of its own. Default: as many as there is
+    room for."""
 
     def __post_init__(self) -> None:
-        self.output = Path(self.output)
-        for name in ("size", "threads", "max_pixels"):
+        for name in ("size", "threads", "max_pixels", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
@@ -103,6 +113,9 @@ class StylizeOptions:
             except UserError as error:
                 raise UserError(f"--format: {error}") from None
         self.for_videos()
+        for name in ("ray_address", "workers"):
+            if self.engine == "local" and getattr(self, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')} is for --engine ray")
 
     def for_videos(self) -> VideoOptions:
         """Those that count for videos. Raises UserError for a wrong one."""
@@ -114,13 +127,13 @@ class StylizeOptions:
 class Report:
     """What became of the inputs: the pictures in their order, then the videos in theirs."""
 
-    written: list[Path] = field(default_factory=list)
-    """Result files, and folders of frames."""
-    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    written: list[Path | str] = field(default_factory=list)
+    """Result files, and folders of frames; URLs where they are not of this machine."""
+    skipped: list[tuple[Path | str, str]] = field(default_factory=list)
     """Inputs without a result, and why."""
-    kept: list[Path] = field(default_factory=list)
+    kept: list[Path | str] = field(default_factory=list)
     """Results that existed and were left alone (`overwrite` is false)."""
-    damaged: list[tuple[Path, str]] = field(default_factory=list)
+    damaged: list[tuple[Path | str, str]] = field(default_factory=list)
     """Videos that could be read in part only, and why; what could be is among `written`."""
 
 
@@ -136,35 +149,64 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     writing fails. Raises Interrupted when a signal ended a video; what was done of it is kept as
     NAME.partial.EXT, a file that plays.
     """
-    jobs = plan_jobs(inputs, options.output, options.format)
+    if options.engine == "ray":
+        from fast_nst.runtime.ray_engine import stylize_on_ray  # an extra
+
+        return stylize_on_ray(inputs, options)
+    for text in (*inputs, str(options.output)):
+        if "://" in text:
+            raise UserError(f"{text}: URLs need --engine ray")
+    output = Path(options.output)
+    jobs = plan_jobs(inputs, output, options.format)
     _check_options(jobs, options)
     model = resolve_model(options.model)
-    to_file = jobs[0].target == options.output
-    _check_writable(options.output.parent if to_file else options.output)
+    to_file = jobs[0].target == output
+    _check_writable(output.parent if to_file else output)
     report = Report()
-    if not options.overwrite:
+    if options.overwrite is False:
         report.kept = [job.target for job in jobs if _is_done(job.target)]
         jobs = [job for job in jobs if not _is_done(job.target)]
     _check_videos([job for job in jobs if job.kind == "video"], options)
     providers = comma_separated(options.providers) if options.providers is not None else None
     stylizer = Stylizer(model, threads=options.threads, providers=providers)
-    memory = None if options.memory is None else options.memory * 2**30
-    any_size = AnySizeStylizer(stylizer, options.tile, memory)
+    any_size = _any_size(stylizer, options)
     pictures = [job for job in jobs if job.kind == "picture"]
     # disable=None: no bar unless stderr is a terminal
     with tqdm(total=len(pictures), unit="picture", disable=None, delay=1) as bar:
-        on_disk = any_size.in_tiles if options.size is None else lambda height, width: False
-        for job, decoded in _decode_ahead(pictures, on_disk, options.max_pixels):
+        for job, decoded in _decode_ahead(pictures, _on_disk(any_size, options), options.max_pixels):
             try:
                 _stylize_one(any_size, decoded.result(), job.target, options)
                 report.written.append(job.target)
-            except (UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError) as error:
-                report.skipped.append((job.source, _skip_reason(error)))
+            except BAD_INPUT as error:
+                report.skipped.append((job.source, skip_reason(error)))
             except UserError as error:
                 raise UserError(f"{error}; stopped, {_count(report)} written before") from error
             bar.update()
     _stylize_videos(stylizer, [job for job in jobs if job.kind == "video"], options, report)
     return report
+
+
+def stylize_file(stylizer: Stylizer, job: Job, options: StylizeOptions) -> str | None:
+    """One picture or video alone; what was wrong with a video of which a part could be read.
+
+    Raises one of BAD_INPUT, and UserError when writing fails.
+    """
+    if job.kind == "video":
+        return stylize_video(stylizer, job.source, job.target, options.for_videos()).problem
+    any_size = _any_size(stylizer, options)
+    picture = read_picture(job.source, _on_disk(any_size, options), options.max_pixels)
+    _stylize_one(any_size, picture, job.target, options)
+    return None
+
+
+def _any_size(stylizer: Stylizer, options: StylizeOptions) -> AnySizeStylizer:
+    memory = None if options.memory is None else options.memory * 2**30
+    return AnySizeStylizer(stylizer, options.tile, memory)
+
+
+def _on_disk(stylizer: AnySizeStylizer, options: StylizeOptions) -> Callable[[int, int], bool]:
+    """Whether a picture of a height and width is to be decoded to disk."""
+    return stylizer.in_tiles if options.size is None else lambda height, width: False
 
 
 def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
@@ -178,8 +220,8 @@ def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions
                     options.for_videos(),
                     stop=lambda: stop.signal is not None,
                 )
-            except (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError) as error:
-                report.skipped.append((job.source, _skip_reason(error)))
+            except BAD_INPUT as error:
+                report.skipped.append((job.source, skip_reason(error)))
                 continue
             except UserError as error:
                 raise UserError(f"{error}; stopped, {_count(report)} written before") from error
@@ -266,7 +308,8 @@ def _check_writable(folder: Path) -> None:
         raise UserError(f"--output: cannot write into {folder}: {reason}") from error
 
 
-def _skip_reason(error: Exception) -> str:
+def skip_reason(error: Exception) -> str:
+    """What to say of an input that ended in this error, one of BAD_INPUT."""
     if isinstance(error, OutOfMemory | MemoryError):
         return f"{str(error) or 'not enough memory'}; try --tile 512 or a smaller --size"
     return error.reason if isinstance(error, UnreadablePicture | UnreadableVideo) else str(error)

@@ -83,7 +83,9 @@ def build_app(service: Service) -> FastAPI:
     install_error_answers(app)
     _add_stylize(app, service)
     _add_information(app, service)
-    for route in [route for route in app.routes if isinstance(route, APIRoute) and "GET" in route.methods]:
+    for route in [
+        route for route in app.routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())
+    ]:
         app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
     return app
 
