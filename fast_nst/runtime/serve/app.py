@@ -83,7 +83,9 @@ def build_app(service: Service) -> FastAPI:
     install_error_answers(app)
     _add_stylize(app, service)
     _add_information(app, service)
-    for route in [route for route in app.routes if isinstance(route, APIRoute) and "GET" in route.methods]:
+    for route in [
+        route for route in app.routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())
+    ]:
         app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
     return app
 
@@ -93,9 +95,11 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
     Wanted = parameters_for(list(service.models), options.max_size)
 
     def how(held: ExitStack) -> Reading:
+        hold = held.enter_context(service.uploads.growing())
+
         def take(count: int) -> None:
             try:
-                held.enter_context(service.uploads.hold(count))
+                hold(count)
             except Full:
                 seconds = service.retry_after()
                 raise Refused(
