@@ -54,12 +54,17 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     return {"path": path, "size_bytes": path.stat().st_size, "metadata": metadata}
 
 
+def short_name(path: Path) -> str:
+    """A model file's name, or its folder's for a run's model.onnx."""
+    return path.absolute().parent.name if path.stem == "model" else path.stem
+
+
 def unique_names(paths: Sequence[Path], taken: Collection[str] = ()) -> list[str]:
     """Short names for model files: the file's, or its folder's for a run's model.onnx.
 
     The whole path where that is not unique or among ``taken``; a file named again gets " (2)".
     """
-    short = [path.parent.name if path.stem == "model" else path.stem for path in paths]
+    short = [short_name(path) for path in paths]
     names: list[str] = []
     for path, name in zip(paths, short, strict=True):
         others = {other for other, shared in zip(paths, short, strict=True) if shared == name}

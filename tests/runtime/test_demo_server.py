@@ -157,7 +157,7 @@ def test_a_folder_of_models_and_runs_is_offered_and_a_broken_one_left_out(
     shutil.copy(tiny_model, tmp_path / "runs" / "third.onnx")
     (tmp_path / "runs" / "broken.onnx").write_bytes(b"broken")
     gallery = open_gallery([str(tmp_path / "runs")], Stylizer)
-    assert list(gallery.styles) == ["negative", "third", "negative (2)"]  # a run's name is in its file
+    assert list(gallery.styles) == ["one", "third", "two"]
     assert "broken.onnx" in caplog.text
     with pytest.raises(UserError, match=r"broken\.onnx"):
         open_gallery([str(tmp_path / "runs" / "broken.onnx")], Stylizer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import decode_picture, picture_bytes, resize_longer_side
-from fast_nst.runtime.models import list_models, resolve_model
+from fast_nst.runtime.models import list_models, resolve_model, unique_names
 from fast_nst.runtime.stylizer import Stylizer
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "chelsea.jpg"
@@ -69,15 +69,15 @@ def open_gallery(models: list[str] | None, load: Callable[[Path], Stylizer]) -> 
     found = dict(_find(models))
     sample = resize_longer_side(decode_picture(SAMPLE).pixels, _PREVIEW)
     styles: dict[str, Style] = {}
-    for path, named in tqdm(found.items(), desc="previews", unit="style", disable=None, delay=1):
+    named_models = list(zip(unique_names(list(found)), found.items(), strict=True))
+    for name, (path, named) in tqdm(named_models, desc="previews", unit="style", disable=None, delay=1):
         try:
-            style = _preview(path, sample, load(path))
+            style = _preview(name, path, sample, load(path))
         except UserError as error:
             if named:
                 raise
             log.warning("left out %s", one_line(error))
             continue
-        style = _rename(style, styles)
         styles[style.name] = style
     if not styles:
         raise UserError("no model works; name others with --model, or train one: fast-nst train --help")
@@ -102,10 +102,7 @@ def _find(models: list[str] | None) -> Iterator[tuple[Path, bool]]:
         yield from ((path, False) for path in inside)
 
 
-def _preview(path: Path, sample: np.ndarray, stylizer: Stylizer) -> Style:
-    name = path.stem
-    if name == "model":  # as in every run's folder
-        name = stylizer.metadata.get("style") or path.resolve().parent.name
+def _preview(name: str, path: Path, sample: np.ndarray, stylizer: Stylizer) -> Style:
     said = (stylizer.metadata.get(key, "") for key in ("attribution", "license"))
     return Style(
         name=name,
@@ -113,12 +110,3 @@ def _preview(path: Path, sample: np.ndarray, stylizer: Stylizer) -> Style:
         preview=picture_bytes(stylizer(sample), "jpg", quality=85),
         attribution=", ".join(text for text in said if text and text != "unspecified"),
     )
-
-
-def _rename(style: Style, taken: dict[str, Style]) -> Style:
-    """The same style under a name not taken yet: a, a (2), a (3)."""
-    name, count = style.name, 1
-    while name in taken:
-        count += 1
-        name = f"{style.name} ({count})"
-    return replace(style, name=name)

@@ -95,9 +95,11 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
     Wanted = parameters_for(list(service.models), options.max_size)
 
     def how(held: ExitStack) -> Reading:
+        hold = held.enter_context(service.uploads.growing())
+
         def take(count: int) -> None:
             try:
-                held.enter_context(service.uploads.hold(count))
+                hold(count)
             except Full:
                 seconds = service.retry_after()
                 raise Refused(

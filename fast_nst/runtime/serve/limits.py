@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -25,9 +25,22 @@ class Room:
     @contextmanager
     def hold(self, amount: int = 1) -> Iterator[None]:
         """Raises Full at once rather than wait."""
-        self.check(amount)
-        self.held += amount
-        try:
+        with self.growing() as take:
+            take(amount)
             yield
+
+    @contextmanager
+    def growing(self) -> Iterator[Callable[[int], None]]:
+        """A function that holds so many more, until the end of the context; it raises Full."""
+        mine = 0
+
+        def take(amount: int) -> None:
+            nonlocal mine
+            self.check(amount)
+            self.held += amount
+            mine += amount
+
+        try:
+            yield take
         finally:
-            self.held -= amount
+            self.held -= mine

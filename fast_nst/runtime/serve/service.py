@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
-from fast_nst.runtime.models import list_models, resolve_model
+from fast_nst.runtime.models import list_models, resolve_model, short_name
 from fast_nst.runtime.serve.batching import Batcher
 from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.limits import Room
@@ -93,7 +92,7 @@ class Service:
         except TimeoutError:
             raise Refused(504, f"not done within {self.options.timeout:g} s") from None
         except (OutOfMemory, MemoryError) as error:
-            raise Refused(413, f"{one_line(error) or 'out of memory'}; try a smaller size") from None
+            raise Refused(413, f"{one_line(error)}; try a smaller size") from None
 
     async def _stylize(self, data: bytes, wanted: Parameters) -> Painted:
         limits = self.options.max_pixels, self.options.max_size
@@ -157,14 +156,9 @@ def load_models(options: ServeOptions) -> dict[str, Stylizer]:
     models: dict[str, Stylizer] = {}
     for text in asked:
         path = resolve_model(text)
-        name = _model_name(path)
+        name = short_name(path)
         if name in models:
             raise UserError(f"--model: {models[name].name} and {path} would both be called {name}")
         models[name] = Stylizer(path, threads=options.threads, providers=providers)
         models[name](np.zeros((64, 64, 3), np.uint8))  # the first run is slow, and may fail
     return models
-
-
-def _model_name(path: Path) -> str:
-    """A file's name, or for a run's model.onnx that of its folder."""
-    return path.resolve().parent.name if path.name == "model.onnx" else path.stem
