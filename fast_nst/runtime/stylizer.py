@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 import numpy as np
@@ -139,9 +141,31 @@ def _open_session(source: str | bytes, name: str, threads: int | None, providers
         options.intra_op_num_threads = threads
     wanted = [(provider, _PROVIDER_OPTIONS.get(provider, {})) for provider in providers]
     try:
-        return onnxruntime.InferenceSession(source, options, providers=wanted)
+        return onnxruntime.InferenceSession(_for_onnxruntime(source), options, providers=wanted)
     except Exception as error:  # a type per failure, none of them public
-        raise UserError(f"{name} does not load as an ONNX model: {_reason(error)}") from error
+        raise UserError(f"{name} does not load as an ONNX model: {_why_not_loaded(error)}") from error
+
+
+def _for_onnxruntime(source: str | bytes) -> str | bytes:
+    """The path, or the file's bytes where the name is not valid Unicode: onnxruntime cannot open that."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        return Path(source).read_bytes()
+    return source
+
+
+def _why_not_loaded(error: Exception) -> str:
+    import onnxruntime
+
+    reason = _reason(error)
+    if "protobuf" in reason.lower():
+        return "it is no ONNX file, or a damaged one"
+    if "under development" in reason or "Unsupported model IR version" in reason:
+        return f"it needs a newer onnxruntime than {onnxruntime.__version__} (pip install -U onnxruntime)"
+    return reason
 
 
 def _shrinking() -> Any:
@@ -223,8 +247,11 @@ def _check_pixels(image: object) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """onnxruntime's message on one line, less the codes in front of it."""
-    return one_line(error).rsplit(" : ", 1)[-1]
+    """onnxruntime's message on one short line, less the codes and places in its source in front of it."""
+    text = one_line(error).rsplit(" : ", 1)[-1]
+    text = re.sub(r"^Load model from .*? failed: *", "", text)
+    text = re.sub(r"^\S+\.(?:cc|h):\d+ .*?\) (?=[A-Z])", "", text)
+    return shorten(text, 300, placeholder=" ...")
 
 
 def _is_out_of_memory(error: Exception) -> bool:

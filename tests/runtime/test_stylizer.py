@@ -136,6 +136,36 @@ def test_what_is_no_model_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
         assert "the model" in one_line_error(content)
 
 
+def test_a_model_whose_name_is_not_unicode_loads(tiny_model: Path, tmp_path: Path) -> None:
+    """It failed with the signature of a function of onnxruntime's."""
+    odd = tmp_path / os.fsdecode(b"caf\xe9.onnx")
+    try:
+        shutil.copy(tiny_model, odd)
+    except OSError:
+        pytest.skip("this file system takes only names that are Unicode")
+    assert Stylizer(odd)(np.zeros((2, 2, 3), np.uint8)).min() == 255
+
+
+def test_a_model_onnxruntime_is_too_old_for_says_what_to_do(tmp_path: Path) -> None:
+    """It said so in 700 characters, with the signature of a C++ function."""
+    model = onnx.load_from_string(build(same()))
+    model.opset_import[0].version = 99
+    assert one_line_error(model.SerializeToString()).endswith("(pip install -U onnxruntime)")
+    model.ir_version = 99
+    assert one_line_error(model.SerializeToString()).endswith("(pip install -U onnxruntime)")
+
+
+def test_a_damaged_graph_is_told_in_short_words() -> None:
+    assert one_line_error(b"garbage" * 9).endswith("it is no ONNX file, or a damaged one")
+    model = onnx.load_from_string(build(same()))
+    model.graph.node[0].input[0] = "many words " * 100
+    message = one_line_error(model.SerializeToString())
+    assert message.startswith("the model does not load as an ONNX model: Invalid model. Node input 'many")
+    assert len(message) < 400
+    model.graph.node[0].output[0] = "nowhere"  # here onnxruntime names a line of its source
+    assert "onnxruntime_src" not in one_line_error(model.SerializeToString())
+
+
 def build(
     nodes: list[onnx.NodeProto],
     *,
