@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fast_nst import __version__
-from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.errors import Interrupted, UserError, one_line, printable
 
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     130/143/129 stopped by SIGINT/SIGTERM/SIGHUP with what was done saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of results need not be valid Unicode
+        sys.stdout.reconfigure(errors="surrogateescape" if os.name == "posix" else "backslashreplace")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("fast_nst").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module="PIL")  # each bad picture is reported by us
@@ -147,9 +150,9 @@ def _stylize(arguments: list[str]) -> int:
     report = stylize_files(inputs, options)
     code = OK
     for source, reason in report.skipped:
-        print(f"skipped {source}: {reason}", file=sys.stderr)
+        print(printable(f"skipped {source}: {reason}"), file=sys.stderr)
     for source, reason in report.damaged:
-        print(f"damaged {source}: {reason}", file=sys.stderr)
+        print(printable(f"damaged {source}: {reason}"), file=sys.stderr)
     if report.skipped or report.damaged:
         done = len(report.written) + len(report.kept)
         damaged = f", {len(report.damaged)} of them damaged" if report.damaged else ""
@@ -316,9 +319,9 @@ def _models(arguments: list[str]) -> int:
         return OK
     for name in names:
         described = describe_model(name)
-        print(f"{described['path']}\t{described['size_bytes'] / 1e6:.1f} MB")
+        print(f"{printable(str(described['path']))}\t{described['size_bytes'] / 1e6:.1f} MB")
         for key, value in described["metadata"].items():
-            print(f"  {key}: {value}")
+            print(printable(f"  {key}: {value}"))
     return OK
 
 

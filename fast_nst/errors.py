@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# Line ends, what steers a terminal, and bytes of a file name that are no text.
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 class UserError(Exception):
     """Something the user gave is wrong: one line that says what, where and what to do.
@@ -21,4 +26,9 @@ class Interrupted(Exception):
 def one_line(error: BaseException | str) -> str:
     """The first sentence-like line of an error, so that any library's message fits on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines) if lines else type(error).__name__
+    return printable(" ".join(lines)) if lines else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """`text` with escapes such as \\n and \\x1b for what would break a line or steer a terminal."""
+    return _NOT_TEXT.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

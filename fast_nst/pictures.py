@@ -19,6 +19,7 @@ from PIL import Image
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
+from fast_nst.libtiff import silence_libtiff
 from fast_nst.srgb import srgb_profile, to_srgb
 
 # Suffix -> Pillow format, for everything that can be written.
@@ -98,7 +99,7 @@ def decode_picture(source: str | Path | bytes | Image.Image, *, max_pixels: int 
     before anything is decoded.
     """
     with open_picture(source, max_pixels=max_pixels) as image:
-        image.load()
+        _load(image)
         exif, orientation = read_exif(image)
         rgb = to_srgb(image)
         if orientation in _UPRIGHT:
@@ -252,11 +253,31 @@ def _identify(stream: IO[bytes]) -> Image.Image:
             reason = one_line(accepted)
         elif accepted and factory is not None:
             stream.seek(0)
+            if name == "TIFF":
+                silence_libtiff()
             try:
                 return factory(stream, "")
             except Exception as error:  # as in decode_picture
-                reason = f"corrupt {name} file ({one_line(error)})"
+                reason = _corrupt(name, error)
     raise _Refused(reason)
+
+
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # as in decode_picture
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
+        raise _Refused(_corrupt(image.format or "picture", error)) from error
+
+
+def _corrupt(name: str, error: Exception) -> str:
+    """That a file is corrupt, and Pillow's reason where it is one and no accident in its code."""
+    reason = one_line(error)
+    told = isinstance(error, OSError | SyntaxError | ValueError) and not reason.startswith("decoder error")
+    return f"corrupt {name} file ({reason})" if told else f"corrupt {name} file"
 
 
 def _pixel_limit(source: object, max_pixels: int | None) -> int | None:

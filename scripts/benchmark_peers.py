@@ -32,8 +32,9 @@ from fast_nst.runtime.benchmark import BenchmarkOptions, model_subjects, parse_s
 from fast_nst.runtime.benchmark_worker import noise, serve, time_calls
 from fast_nst.runtime.models import resolve_model, unique_names
 from fast_nst.runtime.precision import weights_precision
+from fast_nst.runtime.providers import choose_providers, short_name
 from fast_nst.runtime.rounds import Subject, measure
-from fast_nst.runtime.stylizer import Stylizer, choose_providers, short_name
+from fast_nst.runtime.stylizer import Stylizer
 
 FREE = "free"  # the export without a fixed size
 

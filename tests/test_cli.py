@@ -308,3 +308,49 @@ def test_providers_are_given_with_commas(
     assert main([*start, "--providers", "cpu"]) == 0
     assert main([*start, "--providers", "warp-drive,cpu"]) == 2
     assert "warp-drive" in capsys.readouterr().err
+
+
+def test_a_name_cannot_break_the_line_or_steer_the_terminal(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was written as it is: two lines, the second in red."""
+    for name in ("two\nlines", "\x1b[31mred"):
+        (tmp_path / f"{name}.png").write_bytes(b"broken")
+    output = tmp_path / "out"
+    assert main(["stylize", f"{tmp_path}/*.png", "--model", str(tiny_model), "--output", str(output)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        *(f"skipped {tmp_path}/\\x1b[31mred.png", f"skipped {tmp_path}/two\\nlines.png", "fast-nst")
+    ]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_model_cannot_steer_the_terminal(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import onnx
+
+    model = onnx.load(tiny_model)
+    onnx.helper.set_model_props(model, {"style": "\x1b[2J\x1b]0;owned\x07", "license": "MIT\n  parity: {}"})
+    onnx.save(model, tmp_path / "model.onnx")
+    assert main(["models", str(tmp_path / "model.onnx")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines[1:]) == [r"  license: MIT\n  parity: {}", r"  style: \x1b[2J\x1b]0;owned\x07"]
+
+
+def test_a_name_that_is_not_unicode_goes_in_and_out(tiny_model: Path, tmp_path: Path, picture: Path) -> None:
+    """The result was written, and then its name could not be: a traceback."""
+    name = b"caf\xe9.png"
+    odd = tmp_path / os.fsdecode(name)
+    try:
+        picture.rename(odd)
+    except OSError:
+        pytest.skip("this file system takes only names that are Unicode")
+    command = [sys.executable, "-m", "fast_nst.cli", "stylize", odd, "--model", tiny_model]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(
+        [*command, "--output", tmp_path / "out"], capture_output=True, env=environment, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == os.fsencode(tmp_path / "out") + b"/" + name + b"\n"
+    assert (tmp_path / "out" / odd.name).is_file()

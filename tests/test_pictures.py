@@ -157,6 +157,26 @@ def test_flipped_bytes_never_raise_another_error(data: st.DataObject, kind: str)
         assert isinstance(decode_picture(bytes(raw)), Picture)
 
 
+def test_a_damaged_tiff_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """libtiff wrote lines of its own to stderr, and the reason was "decoder error -2"."""
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg"):
+        data = bytearray(saved(Image.fromarray(smooth()), "TIFF", compression=compression))
+        middle = len(data) // 2
+        data[middle : middle + 200] = bytes(200)
+        with suppress(UnreadablePicture):  # libjpeg goes on
+            decode_picture(bytes(data))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_damaged_picture_is_called_that_and_its_kind(tmp_path: Path) -> None:
+    """The reasons were "decoder error -2" and "index out of range"."""
+    lzw = saved(Image.fromarray(smooth()), "TIFF", compression="tiff_lzw")
+    assert reason(lzw[:400] + bytes(100) + lzw[500:]) == "corrupt TIFF file"
+    assert reason(saved(Image.fromarray(smooth()), "QOI")[:-900]) == "corrupt QOI file"
+    truncated = reason(saved(Image.fromarray(noise(40, 40)), "JPEG")[:-500])
+    assert truncated.startswith("corrupt JPEG file (image file is truncated")
+
+
 def test_decompression_bomb_names_the_flag_and_can_be_allowed(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(saved(Image.new("1", (20_000, 20_000))))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeAlias
 
 from fast_nst.errors import UserError, one_line
@@ -78,9 +80,31 @@ def open_session(
     kept = source if cached else None
     with_options = [(full, {**_known_good(full, threads, kept), **given}) for full, given in providers]
     try:
-        return onnxruntime.InferenceSession(source, options, providers=with_options)
+        return onnxruntime.InferenceSession(_for_onnxruntime(source), options, providers=with_options)
     except Exception as error:  # a type per failure, none of them public
-        raise UserError(f"{name} does not load as an ONNX model: {reason(error)}") from error
+        raise UserError(f"{name} does not load as an ONNX model: {_why_not_loaded(error)}") from error
+
+
+def _for_onnxruntime(source: str | bytes) -> str | bytes:
+    """The path, or the file's bytes where the name is not valid Unicode: onnxruntime cannot open that."""
+    if isinstance(source, bytes):
+        return source
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        return Path(source).read_bytes()
+    return source
+
+
+def _why_not_loaded(error: Exception) -> str:
+    import onnxruntime
+
+    text = reason(error)
+    if "protobuf" in text.lower():
+        return "it is no ONNX file, or a damaged one"
+    if "under development" in text or "Unsupported model IR version" in text:
+        return f"it needs a newer onnxruntime than {onnxruntime.__version__} (pip install -U onnxruntime)"
+    return text
 
 
 def check_started(asked: Sequence[Provider], running: list[str]) -> None:
@@ -106,8 +130,11 @@ def short_name(full: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """onnxruntime's message on one line, less the codes in front of it."""
-    return one_line(error).rsplit(" : ", 1)[-1]
+    """onnxruntime's message on one short line, less the codes and places in its source in front of it."""
+    text = one_line(error).rsplit(" : ", 1)[-1]
+    text = re.sub(r"^Load model from .*? failed: *", "", text)
+    text = re.sub(r"^\S+\.(?:cc|h):\d+ .*?\) (?=[A-Z])", "", text)
+    return shorten(text, 300, placeholder=" ...")
 
 
 def _cache_folder() -> Path:

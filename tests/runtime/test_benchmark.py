@@ -215,7 +215,12 @@ def test_the_memory_is_the_workers_own(tiny_model: Path) -> None:
 def test_an_interrupted_benchmark_leaves_no_process(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "fast_nst.cli", "benchmark", "strokes", "--sizes", "512"]
     running = subprocess.Popen(
-        [*command, "--seconds", "600"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--seconds", "600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and so tests run as one, ignore SIGINT; a person's command does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
     started = time.monotonic()

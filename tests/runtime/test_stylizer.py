@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,36 @@ def test_what_is_no_model_is_one_line(tmp_path: Path, tiny_model: Path) -> None:
         broken.write_bytes(content)
         assert str(broken) in one_line_error(broken)
         assert "the model" in one_line_error(content)
+
+
+def test_a_model_whose_name_is_not_unicode_loads(tiny_model: Path, tmp_path: Path) -> None:
+    """It failed with the signature of a function of onnxruntime's."""
+    odd = tmp_path / os.fsdecode(b"caf\xe9.onnx")
+    try:
+        shutil.copy(tiny_model, odd)
+    except OSError:
+        pytest.skip("this file system takes only names that are Unicode")
+    assert Stylizer(odd)(np.zeros((2, 2, 3), np.uint8)).min() == 255
+
+
+def test_a_model_onnxruntime_is_too_old_for_says_what_to_do(tmp_path: Path) -> None:
+    """It said so in 700 characters, with the signature of a C++ function."""
+    model = onnx.load_from_string(build(same()))
+    model.opset_import[0].version = 99
+    assert one_line_error(model.SerializeToString()).endswith("(pip install -U onnxruntime)")
+    model.ir_version = 99
+    assert one_line_error(model.SerializeToString()).endswith("(pip install -U onnxruntime)")
+
+
+def test_a_damaged_graph_is_told_in_short_words() -> None:
+    assert one_line_error(b"garbage" * 9).endswith("it is no ONNX file, or a damaged one")
+    model = onnx.load_from_string(build(same()))
+    model.graph.node[0].input[0] = "many words " * 100
+    message = one_line_error(model.SerializeToString())
+    assert message.startswith("the model does not load as an ONNX model: Invalid model. Node input 'many")
+    assert len(message) < 400
+    model.graph.node[0].output[0] = "nowhere"  # here onnxruntime names a line of its source
+    assert "onnxruntime_src" not in one_line_error(model.SerializeToString())
 
 
 def build(
@@ -344,6 +375,17 @@ def test_runtime_works_where_the_training_install_is_missing(tiny_model: Path) -
         [sys.executable, "-c", code, str(tiny_model)], cwd=ROOT, capture_output=True, text=True
     )
     assert (run.stdout, run.stderr) == ("(2, 3, 3)\n", "")
+
+
+def test_onnxruntime_reports_nothing_about_its_use(tiny_model: Path, tmp_path: Path) -> None:
+    """From 1.29 on it tells Microsoft of every model, and keeps files about that in two folders."""
+    code = "import sys, fast_nst, numpy as np; fast_nst.Stylizer(sys.argv[1])(np.zeros((2, 3, 3), np.uint8))"
+    outside_ci = {name: value for name, value in os.environ.items() if "CI" not in name.split("_")}
+    outside_ci |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        outside_ci.pop(name, None)
+    subprocess.run([sys.executable, "-c", code, str(tiny_model)], cwd=ROOT, env=outside_ci, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_version_is_the_one_of_the_project_file() -> None:
