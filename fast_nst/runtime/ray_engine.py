@@ -180,11 +180,11 @@ class _Worker:
         except UserError as error:
             return _Result(number, "fatal", str(error))
         names: dict[str, str] = {}
-        store = self._make.store
+        store, tag = self._make.store, self._make.tag
         try:
             with (
-                fetched(job.store, job.source) as source,
-                delivered(store, job.target, self._make.tag) as made,
+                fetched(job.store, job.source, tag) as source,
+                delivered(store, job.target, tag) as made,
             ):
                 names = {str(source): job.store.name(job.source), str(made): store.name(job.target)}
                 _check_kind(source, job.kind)

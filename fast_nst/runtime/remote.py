@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -134,12 +135,15 @@ def open_store(url: str) -> tuple[Store, str]:
 
 
 @contextmanager
-def fetched(store: Store, path: str) -> Iterator[Path]:
-    """The file on this machine: itself, or a copy that goes at the end. Raises TransferFailed."""
+def fetched(store: Store, path: str, tag: str) -> Iterator[Path]:
+    """The file on this machine: itself, or a copy that goes at the end; `tag` is in its folder's name.
+
+    Raises TransferFailed.
+    """
     if store.is_local:
         yield Path(path)
         return
-    with tempfile.TemporaryDirectory(prefix="fast-nst-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"fast-nst-{tag}-") as folder:
         copy = Path(folder) / PurePosixPath(path).name
         _try(lambda: store.fs.get_file(path, str(copy)), f"cannot read {store.name(path)}")
         yield copy
@@ -151,14 +155,16 @@ def delivered(store: Store, path: str, tag: str) -> Iterator[Path]:
 
     `tag` is in the name of what is unfinished. Raises TransferFailed; if the block raised, nothing is put.
     """
-    with tempfile.TemporaryDirectory(prefix="fast-nst-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"fast-nst-{tag}-") as folder:
         made = Path(folder) / PurePosixPath(path).name
         yield made
         _try(lambda: _put(store, made, path, tag), f"cannot write {store.name(path)}")
 
 
 def remove_unfinished(store: Store, folder: str, tag: str) -> None:
-    """Remove what writers that were killed left below `folder`."""
+    """Remove what workers that were killed left below `folder` and among this machine's temporary files."""
+    for copy in Path(tempfile.gettempdir()).glob(f"fast-nst-{tag}-*"):
+        shutil.rmtree(copy, ignore_errors=True)
     if not store.puts_whole:
         for path in _list(store, folder):
             if PurePosixPath(path).name.startswith(f".{tag}-"):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -174,7 +175,12 @@ def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, slow_model: Path) -> 
     out = tmp_path / "out"
     command = [sys.executable, "-m", "fast_nst.cli", "stylize", str(tmp_path / "in"), "--engine", "ray"]
     command += ["--model", str(slow_model), "--output", str(out), "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    (tmp_path / "temporary").mkdir()
+    # Ray's own folder holds sockets, whose paths have to be short.
+    where = {"TMPDIR": str(tmp_path / "temporary"), "RAY_TMPDIR": tempfile.gettempdir()}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | where
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("*.png")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -183,7 +189,7 @@ def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, slow_model: Path) -> 
     assert process.returncode == 130, said
     assert (output, said) == ("", "fast-nst: interrupted; the same command does what is missing\n")
     assert 0 < len(list(out.glob("*.png"))) < 30
-    assert list(out.glob(".*")) == []
+    assert list(out.glob(".*")) == list((tmp_path / "temporary").glob("fast-nst-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -133,12 +133,12 @@ def test_a_file_is_put_whole_or_not_at_all(url: str, tmp_path: Path) -> None:
     with delivered(store, f"{folder}/x/a.png", "tag") as made:
         made.write_bytes(b"whole")
         assert not store.fs.exists(f"{folder}/x/a.png")
-    with fetched(store, f"{folder}/x/a.png") as copy:
+    with fetched(store, f"{folder}/x/a.png", "tag") as copy:
         assert (copy.read_bytes(), copy.name) == (b"whole", "a.png")
     with suppress(ZeroDivisionError), delivered(store, f"{folder}/x/a.png", "tag") as made:
         made.write_bytes(b"part")
         _ = 1 / 0
-    with fetched(store, f"{folder}/x/a.png") as copy:
+    with fetched(store, f"{folder}/x/a.png", "tag") as copy:
         assert copy.read_bytes() == b"whole"
     assert [Path(path).name for path in store.fs.find(folder)] == ["a.png"]
 
@@ -153,4 +153,4 @@ def test_only_the_own_unfinished_files_are_removed(tmp_path: Path) -> None:
 def test_what_will_never_be_there_is_tried_once(tmp_path: Path) -> None:
     store, folder = open_store(f"shop://{tmp_path}")
     with pytest.raises(TransferFailed, match=r"cannot read shop://.*/gone\.png: "):
-        fetched(store, f"{folder}/gone.png").__enter__()
+        fetched(store, f"{folder}/gone.png", "tag").__enter__()
