@@ -80,7 +80,10 @@ def open_session(
     kept = source if cached else None
     with_options = [(full, {**_known_good(full, threads, kept), **given}) for full, given in providers]
     try:
-        return onnxruntime.InferenceSession(_for_onnxruntime(source), options, providers=with_options)
+        # Its own fallback prints a banner before it fails again.
+        return onnxruntime.InferenceSession(
+            _for_onnxruntime(source), options, providers=with_options, enable_fallback=0
+        )
     except Exception as error:  # a type per failure, none of them public
         raise UserError(f"{name} does not load as an ONNX model: {_why_not_loaded(error)}") from error
 

@@ -258,10 +258,10 @@ def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
         for name, value in given.items():
             if value:
                 raise UserError(f"--{name} is for videos; the inputs are pictures")
-    from_frames = any(job.frames for job in jobs)
-    if from_frames and options.fps is None:
-        raise UserError("a video made of pictures needs its frames per second: --fps 25, say")
-    if options.fps is not None and not from_frames:
+    from_frames = next((job.source for job in jobs if job.frames), None)
+    if from_frames is not None and options.fps is None:
+        raise UserError(f"{from_frames}: a video made of pictures needs its frames per second: --fps 25, say")
+    if options.fps is not None and from_frames is None:
         raise UserError("--fps is for a video made of pictures; a video keeps its own times")
 
 
