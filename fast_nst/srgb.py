@@ -41,7 +41,8 @@ def srgb_profile() -> bytes:
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
     """Wide grey [H, W] -> uint8 [H, W] by the range of its kind, or its own if that is wider."""
-    numbers = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signaling NaNs of a damaged file
+        numbers = values.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
     least, most = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     low, high = 0.0, 65535.0  # Pillow gives 16-bit data as 16-bit or as 32-bit integers
