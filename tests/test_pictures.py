@@ -172,7 +172,11 @@ def test_a_damaged_picture_is_called_that_and_its_kind(tmp_path: Path) -> None:
     """The reasons were "decoder error -2" and "index out of range"."""
     lzw = saved(Image.fromarray(smooth()), "TIFF", compression="tiff_lzw")
     assert reason(lzw[:400] + bytes(100) + lzw[500:]) == "corrupt TIFF file"
-    assert reason(saved(Image.fromarray(smooth()), "QOI")[:-900]) == "corrupt QOI file"
+    # Pillow 13 has words for it, Pillow 12 has none.
+    assert reason(saved(Image.fromarray(smooth()), "QOI")[:-900]) in (
+        "corrupt QOI file",
+        "corrupt QOI file (not enough image data)",
+    )
     truncated = reason(saved(Image.fromarray(noise(40, 40)), "JPEG")[:-500])
     assert truncated.startswith("corrupt JPEG file (image file is truncated")
 
