@@ -185,7 +185,8 @@ def _single_job(inputs: list[str], found: list[_Found], output: Path, format: st
     to_video = output.suffix.lower() in WRITABLE_VIDEOS
     one = len(files) == 1 and not found[0].is_folder
     if to_video and kinds == {"picture"} and not (one and is_gif_name(files[0])):
-        job = Job(found[0].root, output, "video", _as_frames(found))
+        source = files[0] if one else found[0].root
+        job = Job(source, output, "video", _as_frames(found))
     elif not one:
         named = " ".join(inputs)
         raise UserError(f"--output {output} is one file, but {named} may be many; give a folder")

@@ -64,11 +64,14 @@ class Stylizer:
         self.providers: list[str] = self._session.get_providers()
         if providers is not None:
             check_started(providers, self.providers)
-        _check_contract(self._session, self.name)
+        try:
+            _check_contract(self._session, self.name)
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.name} is a damaged ONNX file: its texts are not UTF-8") from error
         # DirectML's sessions take one call at a time.
         self._turn = threading.Lock() if DIRECTML in self.providers else nullcontext()
         self._last_shape: tuple[int, ...] = ()
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(
         self, image: PictureLike, *, strength: float = 1.0, preserve_color: bool = False

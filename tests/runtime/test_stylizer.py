@@ -168,6 +168,13 @@ def test_a_damaged_graph_is_told_in_short_words() -> None:
     assert "onnxruntime_src" not in one_line_error(model.SerializeToString())
 
 
+def test_texts_of_a_damaged_file_are_no_traceback(tiny_model: Path) -> None:
+    """Metadata and names that were not UTF-8 ended in a UnicodeDecodeError."""
+    for text in (b"style", b"format_version", b"stylized", b"image"):
+        damaged = tiny_model.read_bytes().replace(text, b"\xf9" + text[1:])
+        assert "damaged" in one_line_error(damaged) or "does not load" in one_line_error(damaged)
+
+
 def build(
     nodes: list[onnx.NodeProto],
     *,
