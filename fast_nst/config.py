@@ -109,7 +109,8 @@ class TrainConfig:
     """Go on from the run folder's checkpoint; start anew where there is none yet."""
     init_from: str | None = None
     """Start from a trained network instead of random weights: a run, a model.safetensors, or one that ships:
-    'base', 'base-antialiased' (width 16 with network.antialias), 'base-fast' (fast, width 32)."""
+    'base', 'base-antialiased' (width 16 with network.antialias), 'base-fast' (fast, width 32), 'base-tiny'
+    (fast, width 16, 3 blocks)."""
     steps: int = 2000
     """Optimizer steps."""
     seed: int = 0

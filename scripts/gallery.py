@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 RECIPES = Path("configs/gallery")
@@ -40,21 +41,24 @@ PAINTINGS = {
     "night_cafe": Style("The Night Café", "Vincent van Gogh, 1888 (public domain)"),
     "woman_with_hat": Style("Woman with a Hat", "Henri Matisse, 1905 (public domain)"),
 }
-# What the two networks of a style are trained with, beside the style.
-STANDARD = """init_from: base-antialiased
-steps: {steps}
 
-network:
-  width: 16
-  antialias: true
-"""
-FAST = """init_from: base-fast
-steps: {steps}
 
-network:
-  kind: fast
-  width: 32
-"""
+@dataclass(frozen=True)
+class Tier:
+    """One of the networks a style has."""
+
+    about: str
+    base: str
+    steps: int
+    network: str
+    stability: int
+
+
+TIERS = {  # by the end of the network's name
+    "": Tier("standard", "base-antialiased", 200, "  width: 16\n  antialias: true\n", 0),
+    "-fast": Tier("fast", "base-fast", 250, "  kind: fast\n  width: 32\n", 5),
+    "-tiny": Tier("smallest", "base-tiny", 300, "  kind: fast\n  width: 16\n  blocks: 3\n", 5),
+}
 COMMON = """
 loss:
   network: vgg19-compact
@@ -78,17 +82,17 @@ log:
 """
 
 
-def recipe(name: str, fast: bool) -> str:
+def recipe(name: str, ending: str) -> str:
     """The YAML that trains one network of the gallery."""
-    style = PAINTINGS[name]
+    style, tier, stem = PAINTINGS[name], TIERS[ending], f"{name}{ending}"
     picture = "strokes" if name == "strokes" else f"{name}.jpg"
-    stem = f"{name}-fast" if fast else name
+    stability = f"  stability: {tier.stability}\n" if tier.stability else ""
     return (
-        f"# {style.title}, {style.origin}: the {'fast' if fast else 'standard'} network of the gallery.\n#\n"
+        f"# {style.title}, {style.origin}: the {tier.about} network of the gallery.\n#\n"
         f"#   fast-nst train --config configs/gallery/{stem}.yaml --style {picture} --content PHOTOGRAPHS\n\n"
         f"style: {picture}\ncontent: builtin\nlicense: MIT\nattribution: {style.title}, {style.origin}\n"
-        + (FAST.format(steps=250) if fast else STANDARD.format(steps=200))
-        + COMMON.format(stability="  stability: 5\n" if fast else "")
+        f"init_from: {tier.base}\nsteps: {tier.steps}\n\nnetwork:\n{tier.network}"
+        + COMMON.format(stability=stability)
     )
 
 
@@ -96,15 +100,14 @@ def write_recipes() -> None:
     """A file for each network."""
     RECIPES.mkdir(parents=True, exist_ok=True)
     for name in PAINTINGS:
-        for fast in (False, True):
-            path = RECIPES / f"{name}{'-fast' if fast else ''}.yaml"
-            path.write_text(recipe(name, fast), encoding="utf-8")
+        for ending in TIERS:
+            (RECIPES / f"{name}{ending}.yaml").write_text(recipe(name, ending), encoding="utf-8")
 
 
 def train(styles: Path, content: Path, more: list[str]) -> None:
-    """All runs that are not finished, the fast ones first."""
-    for path in sorted(RECIPES.glob("*.yaml"), key=lambda path: (not path.stem.endswith("-fast"), path.stem)):
-        name, run = path.stem.removesuffix("-fast"), RUNS / path.stem
+    """All runs that are not finished, a tier after the other."""
+    for ending, name in product(TIERS, PAINTINGS):
+        path, run = RECIPES / f"{name}{ending}.yaml", RUNS / f"{name}{ending}"
         if (run / "model.onnx").exists():
             continue
         picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
@@ -121,7 +124,8 @@ def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
     cards.mkdir(parents=True, exist_ok=True)
     shown, painters = {}, {}
     for name, style in PAINTINGS.items():
-        runs = [run for run in (RUNS / name, RUNS / f"{name}-fast") if (run / "model.onnx").exists()]
+        runs = [RUNS / f"{name}{ending}" for ending in TIERS]
+        runs = [run for run in runs if (run / "model.onnx").exists()]
         if not runs:
             continue
         models = [Path(shutil.copy(run / "model.onnx", shipped / f"{run.name}.onnx")) for run in runs]

@@ -50,7 +50,7 @@ from fast_nst.training.run import (
 from fast_nst.training.schedule import learning_rate, make_optimizer
 
 logger = logging.getLogger("fast_nst")
-SHIPPED_BASES = ("base", "base-antialiased", "base-fast")
+SHIPPED_BASES = ("base", "base-antialiased", "base-fast", "base-tiny")
 
 
 def train(config: TrainConfig) -> Path:
