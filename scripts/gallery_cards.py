@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.loss_config import LossWeights, PerceptualConfig
 from fast_nst.pictures import encode_picture
 from fast_nst.quality import summary
+from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
+from fast_nst.runtime.machine import in_words
 from fast_nst.training.batches import style_path
 
 HEIGHT = 256  # of each row of a strip
@@ -62,15 +65,23 @@ def loss_curve(runs: list[Path], path: Path) -> None:
 
 
 def measure(style: str, models: list[Path], heldout: Path, flow: Path | None) -> dict[str, Any]:
-    """Losses on held-out photographs, stability and artefacts, by network."""
+    """Losses on held-out photographs, speed, stability and artefacts, by network."""
     options = EvaluateOptions(style=style, content=heldout, count=COUNT, size=SIZE, baseline=0, loss=LOSS)
     losses = evaluate([str(model) for model in models], options)
     found = {}
-    for model in models:
+    for model, speed in zip(models, speeds(models), strict=True):
         way = losses.ways[model.stem]
         terms = {name: round(way.mean(name), 4) for name in ("content", "style", "tv", "total")}
-        found[model.stem] = {"losses": terms, **summary(model, flow)}
+        file = hashlib.sha256(model.read_bytes()).hexdigest()
+        found[model.stem] = {"sha256": file, "losses": terms, "speed": speed, **summary(model, flow)}
     return found
+
+
+def speeds(models: list[Path]) -> list[dict[str, Any]]:
+    """Milliseconds per picture, what `fast-nst benchmark --sizes 512 --rounds 3 --seconds 0.5` gives."""
+    report = benchmark([str(model) for model in models], BenchmarkOptions(3, 0.5, sizes=512))
+    machine = in_words(report.machine)
+    return [{"ms at 512x512": round(1000 * cell.median, 1), "machine": machine} for cell in report.cells]
 
 
 def write_card(path: Path, title: str, origin: str, measured: dict[str, Any], runs: list[Path]) -> None:
@@ -79,14 +90,14 @@ def write_card(path: Path, title: str, origin: str, measured: dict[str, Any], ru
     about = [Stylizer(path.parents[1] / "styles" / f"{name}.onnx").metadata for name in measured]
     rows["network"] = [f"{item['network']}, width {item['width']}, {item['blocks']} blocks" for item in about]
     rows["training"] = [_from_card(run, "steps x pictures") + ", " + _from_card(run, "time") for run in runs]
-    for group in ("losses", "stability", "artefacts"):
+    for group in ("losses", "speed", "stability", "artefacts"):
         for name in next(iter(measured.values()))[group]:
             cells = [network[group][name] for network in measured.values()]
             rows[f"{group}: {name}"] = [_cell(cell) for cell in cells]
     head = f"| | {' | '.join(f'`{name}`' for name in measured)} |\n|---|{'---|' * len(measured)}"
     table = "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())
     text = (
-        f"# {title}\n\n![style, photographs, standard and fast network]({path.stem}.jpg)\n\n"
+        f"# {title}\n\n![style picture, photographs, what the networks make of them]({path.stem}.jpg)\n\n"
         f"Style picture: {origin}. Networks: MIT. First row the photographs, then"
         f" {' and '.join(f'`{name}`' for name in measured)}.\n\n{head}\n{table}\n\n"
         f"Losses: mean over {COUNT} held-out BSDS500 photographs at {SIZE} px, under the loss of the recipe;"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -53,5 +54,18 @@ def test_one_command_writes_the_report_and_knows_its_settings(tmp_path: Path) ->
     kept = networks.stat().st_mtime_ns
     assert build() == text
     assert networks.stat().st_mtime_ns == kept
-    build("--judge", "vgg19-random")  # another judge is another figure
-    assert networks.stat().st_mtime_ns != kept
+
+
+def test_other_settings_are_computed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts" / "experiments"))
+    from build_report import cached
+
+    judges: list[str] = []
+
+    def compute(judge: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+        judges.append(judge)
+        return {"judge": judge}, {}
+
+    for judge in ("one", "one", "another"):
+        assert cached(tmp_path, "networks", {"judge": judge}, compute) == ({"judge": judge}, {})
+    assert judges == ["one", "another"]

@@ -122,7 +122,12 @@ def test_a_gif_is_what_the_output_asks_for(mixed: Path, tiny_model: Path, tmp_pa
         (["clip.avi"], "out.avi", {}, r"cannot write the video format '.avi'; choose one of mp4, m4v, mov"),
         (["clip.avi"], "out.mp4", {"format": "mkv"}, "contradict"),
         (["clip.avi"], "out.mp4", {"fps": 25}, "--fps is for a video made of pictures"),
-        (["other.jpg"], "out.mp4", {}, "other.jpg: a video made of pictures needs its frames per second: --fps"),
+        (
+            ["other.jpg"],
+            "out.mp4",
+            {},
+            "other.jpg: a video made of pictures needs its frames per second: --fps",
+        ),
         (["clip.avi"], "out.mp4", {"start": "x"}, "--start must be seconds"),
         (["clip.avi"], "out.gif", {"codec": "vp9"}, "gif holds nothing but its own codec"),
     ],

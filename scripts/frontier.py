@@ -1,0 +1,68 @@
+"""Quality against time: the losses and the speed of networks of one style, beside each other.
+
+    python scripts/frontier.py --style PAINTING --content HELDOUT MODEL...
+
+The first model is what the others are compared with. Losses are those of configs/gallery, on photographs
+that no network was trained on; times are those of `fast-nst benchmark`, in turns. Run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gallery_cards import COUNT, LOSS, SIZE
+
+from fast_nst.evaluate import evaluate
+from fast_nst.evaluate_options import EvaluateOptions
+from fast_nst.quality import summary
+from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
+from fast_nst.runtime.machine import in_words
+from fast_nst.runtime.rounds import base_of, ratio
+
+
+def main() -> None:
+    """Measure, and print a table as Markdown."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+", help="ONNX files, runs or names")
+    parser.add_argument("--style", required=True)
+    parser.add_argument("--content", type=Path, required=True, help="folder of held-out photographs")
+    parser.add_argument("--sizes", default="256,512,720p")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    options = parser.parse_args()
+    times = benchmark(
+        options.models,
+        BenchmarkOptions(options.rounds, options.seconds, sizes=options.sizes, threads=options.threads),
+    )
+    losses = evaluate(
+        options.models,
+        EvaluateOptions(
+            style=options.style, content=options.content, count=COUNT, size=SIZE, baseline=0, loss=LOSS
+        ),
+    )
+    ways = [losses.ways[name] for name in losses.ways if name != "photograph"]
+    names = list(dict.fromkeys(cell.name for cell in times.cells))
+    conditions = list(dict.fromkeys(_where(cell.condition) for cell in times.cells))
+    heads = ["", "content", "style", "total", "1 px shift", *conditions]
+    print(f"{in_words(times.machine)}. Milliseconds per picture; in brackets the share of {names[0]}.\n")
+    print("| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", sep="\n")
+    for name, way, model in zip(names, ways, options.models, strict=True):
+        still = summary(model)["stability"]["shift_1px"]
+        row = [name, *(f"{way.mean(term):.3f}" for term in ("content", "style", "total")), f"{still:.3f}"]
+        for cell in (cell for cell in times.cells if cell.name == name):
+            share = ratio(cell, base_of(cell, times.cells))
+            row.append(f"{1000 * cell.median:.1f} ({share.median:.3f})" if share else "failed")
+        print("| " + " | ".join(row) + " |")
+
+
+def _where(condition: dict[str, Any]) -> str:
+    return "{width}x{height}, threads: {threads}".format(**condition)
+
+
+if __name__ == "__main__":
+    main()
