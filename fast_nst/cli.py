@@ -310,12 +310,11 @@ def _show_benchmark(report: Any, options: Any) -> int:
 def _models(arguments: list[str]) -> int:
     """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
     from fast_nst.arguments import ModelsOptions
-    from fast_nst.runtime.models import describe_model, list_models
+    from fast_nst.runtime.models import describe_model, shipped_lines
 
     names, _ = _parse("models", ModelsOptions, arguments, "models?")
     if not names:
-        for name, path in list_models().items():
-            print(f"{name}\t{path.stat().st_size / 1e6:.1f} MB")
+        print(*shipped_lines(), sep="\n")
         return OK
     for name in names:
         described = describe_model(name)

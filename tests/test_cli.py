@@ -198,7 +198,9 @@ def test_stylize_and_models_work_without_the_training_packages(
     done = blocked("stylize", str(picture), "--model", str(tiny_model), "--output", str(output))
     assert done.returncode == 0, done.stderr
     assert np.asarray(Image.open(output))[0, 0, 0] == 255 - 90
-    assert blocked("models").returncode == 0
+    lines = blocked("models").stdout.splitlines()
+    assert lines == sorted(lines)
+    assert any(line.startswith("starry_night-fast  fast, width 32") and "van Gogh" in line for line in lines)
     assert blocked("--help").returncode == 0
 
 

@@ -19,7 +19,8 @@ def checkpoints_dir() -> Path:
 
 def list_models() -> dict[str, Path]:
     """The shipped styles, name -> ONNX file, sorted by name."""
-    return {path.stem: path for path in sorted((checkpoints_dir() / "styles").glob("*.onnx"))}
+    paths = (checkpoints_dir() / "styles").glob("*.onnx")
+    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
 
 
 def resolve_model(name_or_path: str | Path) -> Path:
@@ -52,6 +53,19 @@ def describe_model(name_or_path: str | Path) -> dict[str, Any]:
     path = resolve_model(name_or_path)
     metadata = Stylizer(path, threads=1, providers=["cpu"]).metadata
     return {"path": path, "size_bytes": path.stat().st_size, "metadata": metadata}
+
+
+def shipped_lines() -> list[str]:
+    """A line for each shipped style: name, network, size, and what it was painted after."""
+    import onnx
+
+    rows = []
+    for name, path in list_models().items():
+        about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        network = f"{about['network']}, width {about['width']}, {about['blocks']} blocks"
+        rows.append((name, network, f"{path.stat().st_size / 1e6:.1f} MB", about["attribution"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def short_name(path: Path) -> str:
