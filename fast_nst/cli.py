@@ -314,7 +314,7 @@ def _models(arguments: list[str]) -> int:
 
     names, _ = _parse("models", ModelsOptions, arguments, "models?")
     if not names:
-        print(*shipped_lines(), sep="\n")
+        print(*map(printable, shipped_lines()), sep="\n")
         return OK
     for name in names:
         described = describe_model(name)

@@ -200,7 +200,7 @@ def test_stylize_and_models_work_without_the_training_packages(
     assert np.asarray(Image.open(output))[0, 0, 0] == 255 - 90
     lines = blocked("models").stdout.splitlines()
     assert lines == sorted(lines)
-    assert any(line.startswith("starry_night-fast  fast, width 32") and "van Gogh" in line for line in lines)
+    assert any(line.split()[:2] == ["starry_night-fast", "fast,"] and "van Gogh" in line for line in lines)
     assert blocked("--help").returncode == 0
 
 
