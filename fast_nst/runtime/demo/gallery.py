@@ -89,7 +89,8 @@ def _find(models: list[str] | None) -> Iterator[tuple[Path, bool]]:
     if models is None:
         if not list_models():
             raise UserError("no styles ship with this install; name a model with --model")
-        yield from ((path, True) for path in list_models().values())
+        shipped = list_models().values()  # the fast ones first: the webcam wants them
+        yield from ((path, True) for path in sorted(shipped, key=lambda path: "-fast" not in path.stem))
         return
     for name in models:
         folder = Path(name)
