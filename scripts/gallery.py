@@ -129,7 +129,15 @@ def train(styles: Path, content: Path, more: list[str]) -> None:
 
 def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
     """Copies of what is trained into checkpoints/, with a card for each style."""
-    from gallery_cards import contact_sheet, loss_curve, measure, publish_strip, strip, write_card
+    from gallery_cards import (
+        contact_sheet,
+        loss_curve,
+        measure,
+        publish_strip,
+        strip,
+        write_card,
+        write_index,
+    )
 
     cards, shipped = Path("checkpoints/cards"), Path("checkpoints/styles")
     cards.mkdir(parents=True, exist_ok=True)
@@ -145,7 +153,8 @@ def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
         loss_curve(runs, cards / f"{name}-loss.png")
         measured = measure(picture, models, heldout, flow)
         write_card(cards / f"{name}.md", style.title, style.origin, measured, runs)
-        shown[name], painters[name] = picture, models[-1]
+        shown[name], painters[name] = picture, shipped / f"{name}-fast.onnx"
+    write_index(cards, {name: PAINTINGS[name].title for name in shown})
     publish_strip(Path("docs/pictures/gallery.jpg"), contact_sheet(shown, painters))
 
 

@@ -108,6 +108,27 @@ def write_card(path: Path, title: str, origin: str, measured: dict[str, Any], ru
     path.with_suffix(".json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
+def write_index(cards: Path, titles: dict[str, str]) -> None:
+    """A table of all networks that have a card, in the folder's README.md."""
+    heads = ("", "style", "total loss", "ms", "1 px", "noise", "e_stab", "lattice", "frame", "blobs", "weave")
+    rows = [heads, ("---",) * len(heads)]
+    for name, title in titles.items():
+        for network, told in json.loads((cards / f"{name}.json").read_text(encoding="utf-8")).items():
+            still, clean, e_stab = told["stability"], told["artefacts"], told["stability"].get("e_stab", {})
+            measures = [told["losses"]["total"], told["speed"]["ms at 512x512"], still["shift_1px"]]
+            measures += [still["noise"], " / ".join(map(str, e_stab.values())), clean["lattice"]]
+            measures += [clean["frame"], clean["blobs"], clean["weave"]]
+            rows.append((f"[{network}]({name}.md)", title, *map(str, measures)))
+    text = (
+        "# The gallery\n\nLosses: the mean over held-out photographs under the recipe's loss. ms: a picture of"
+        " 512x512 on the machine the cards name. e_stab: warped error between frames, alley_1 and cave_2 of"
+        " MPI-Sintel. The others: [docs/quality.md](../../docs/quality.md). Written by"
+        " `scripts/gallery.py publish`.\n\n"
+    )
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    (cards / "README.md").write_text(text + table + "\n", encoding="utf-8")
+
+
 def publish_strip(path: Path, pixels: np.ndarray) -> None:
     """A JPEG of moderate size."""
     encode_picture(path, pixels, quality=85)
