@@ -120,7 +120,7 @@ def write_index(cards: Path, titles: dict[str, str]) -> None:
             measures += [clean["frame"], clean["blobs"], clean["weave"]]
             rows.append((f"[{network}]({name}.md)", title, *map(str, measures)))
     text = (
-        "# The gallery\n\nLosses: the mean over held-out photographs under the recipe's loss. ms: a picture of"
+        "# The gallery\n\nLosses: mean over held-out photographs under the recipe's loss. ms: a picture of"
         " 512x512 on the machine the cards name. e_stab: warped error between frames, alley_1 and cave_2 of"
         " MPI-Sintel. The others: [docs/quality.md](../../docs/quality.md). Written by"
         " `scripts/gallery.py publish`.\n\n"
