@@ -10,6 +10,7 @@ DIR of --styles holds the paintings under the names below (strokes.jpg ships wit
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,9 @@ def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
         picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
         publish_strip(cards / f"{name}.jpg", strip(picture, models))
         loss_curve(runs, cards / f"{name}-loss.png")
-        measured = measure(picture, models, heldout, flow)
+        earlier = cards / f"{name}.json"
+        before = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else {}
+        measured = measure(picture, models, heldout, flow, before)
         write_card(cards / f"{name}.md", style.title, style.origin, measured, runs)
         shown[name], painters[name] = picture, shipped / f"{name}-fast.onnx"
     write_index(cards, {name: PAINTINGS[name].title for name in shown})
