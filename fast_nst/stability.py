@@ -18,7 +18,7 @@ from fast_nst.flow import Transition, read_transition, warp
 Stylize = Callable[[np.ndarray], np.ndarray]
 """uint8 [H, W, 3] to uint8 [H, W, 3]."""
 
-SHIFTS = (1, 2, 4)  # px; 4 is the stride of most networks, which hardly notice it
+SHIFTS = (1, 2, 4)  # px; johnson networks hardly notice 4, their stride; fast ones have 8
 DIRECTIONS = ((0, 1), (1, 0), (1, 1))  # across, down, diagonal
 WINDOW = 256  # px, the side of what is stylized
 MARGIN = 32  # px at the windows' borders that are not compared: other pixels lie beyond them

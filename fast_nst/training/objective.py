@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from fast_nst.config import LossConfig
 from fast_nst.crops import jitter
+from fast_nst.export import weights_file
 from fast_nst.losses import PerceptualLoss, content_loss
+from fast_nst.networks.transform import TransformNetwork, load_transform
 from fast_nst.training.perturb import Change, stability_loss
 
 
@@ -38,3 +42,12 @@ def objective(
         terms["imitation"] = content_loss(painted, example)
         terms["total"] = terms["total"] + config.imitation * terms["imitation"]
     return terms
+
+
+def find_teacher(source: str | None) -> TransformNetwork | None:
+    """The network that `LossConfig.teacher` names, any architecture.
+
+    Raises:
+        UserError: there is none.
+    """
+    return None if source is None else load_transform(weights_file(Path(source)))[0]

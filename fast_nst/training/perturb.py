@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MOST_SHIFT = 3  # px, all that a stride of 4 tells apart
+MOST_SHIFT = 3  # px, all that a stride of 4 tells apart and half of what one of 8 does
 MOST_ZOOM = 0.02
 MOST_NOISE = 4 / 255
 MOST_BRIGHTNESS = 0.04

@@ -31,7 +31,7 @@ from fast_nst.stop import StopRequest
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard
-from fast_nst.training.objective import objective
+from fast_nst.training.objective import find_teacher, objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
@@ -68,6 +68,7 @@ def train(config: TrainConfig) -> Path:
     content = open_content(config.content, config.data, config.seed)
     loss_config, loss_network = resolve_loss(config.loss)
     config = replace(config, loss=loss_config)
+    teacher = find_teacher(config.loss.teacher)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
     network = initial_network(config) if checkpoint is None else TransformNetwork(config.network)
     if accelerator.is_main_process:
@@ -77,7 +78,6 @@ def train(config: TrainConfig) -> Path:
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     loss = perceptual_loss(config.loss, loss_network, style, device, layout)
-    teacher = find_teacher(config.loss.teacher)
     if teacher is not None:
         teacher.requires_grad_(False).to(device).to(memory_format=layout)
     network.to(device).to(memory_format=layout)
@@ -207,15 +207,6 @@ def initial_network(config: TrainConfig) -> TransformNetwork:
     adapted = TransformNetwork(config.network)  # antialiasing adds no weights
     adapted.load_state_dict(network.state_dict())
     return adapted
-
-
-def find_teacher(source: str | None) -> TransformNetwork | None:
-    """The network that `LossConfig.teacher` names, any architecture.
-
-    Raises:
-        UserError: there is none.
-    """
-    return None if source is None else load_transform(weights_file(Path(source)))[0]
 
 
 def write_validation(

@@ -286,3 +286,4 @@ def test_a_teacher_is_imitated_and_frames_stand_still_where_asked_for(
         assert min(values) > 0
     assert values[-1] < 0.9 * values[0]
     assert train(quick, tmp_path / "none", "--loss.teacher", str(tmp_path / "nowhere")) == 2
+    assert not (tmp_path / "none").exists()  # the corrected command would have been refused
