@@ -143,18 +143,30 @@ def check_same_picture(ours: Path, peer: Path) -> int:
     return int(np.abs(painted - Stylizer(ours, providers=["cpu"])(pixels)).max())
 
 
-def write_exports(folder: Path, options: argparse.Namespace, sizes: list[tuple[int, int]]) -> dict[str, Path]:
-    """Ours and the peer's, by what they are for."""
+def start_network(weights: Path | None, width: int, sizes: list[tuple[int, int]]) -> Any:
+    """The `TransformNetwork` of a file, or a random one.
+
+    Raises UserError for one that the peer does not paint as, or not in all of ``sizes``.
+    """
     import torch
 
-    from fast_nst.export import export_onnx
     from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 
     torch.manual_seed(0)
-    if options.weights:
-        network, _ = load_transform(options.weights)
-    else:
-        network = TransformNetwork(TransformConfig(options.width))
+    network = load_transform(weights)[0] if weights else TransformNetwork(TransformConfig(width))
+    config = network.config
+    if config.kind != "johnson" or config.antialias:
+        what = "an antialiased one" if config.kind == "johnson" else f"a {config.kind} one"
+        raise UserError(f"--weights: the peer is a johnson network, not antialiased; {weights} is {what}")
+    if min(map(min, sizes)) < config.min_side:
+        raise UserError(f"--sizes: the peer takes no side below {config.min_side} pixels")
+    return network
+
+
+def write_exports(folder: Path, network: Any, sizes: list[tuple[int, int]]) -> dict[str, Path]:
+    """Ours and the peer's, by what they are for."""
+    from fast_nst.export import export_onnx
+
     paths = {"ours": folder / "ours.onnx"}
     export_onnx(network, paths["ours"], {"style": "benchmark"})
     peer = build_peer(network)
@@ -190,8 +202,10 @@ def main() -> None:
         )
     beside = [resolve_model(name) for name in chosen.models]
     beside_names = unique_names(beside, taken=["fast_nst"])
+    network = start_network(chosen.weights, chosen.width, sizes)
+    report = start_report(options, [])
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_exports(Path(folder), chosen, sizes)
+        paths = write_exports(Path(folder), network, sizes)
         fixed = {name: str(path) for name, path in paths.items() if name not in ("ours", FREE)}
         free = {FREE: str(paths[FREE])}
         worker = (__file__, "--worker")
@@ -202,7 +216,6 @@ def main() -> None:
             Subject("peer, network alone", worker, {"exports": fixed, "alone": True}),
             *model_subjects(beside, beside_names),
         ]
-        report = start_report(options, [])
         report.cells = measure(subjects, options.conditions(), rounds=options.rounds, seconds=options.seconds)
         files = {"fast_nst": paths["ours"], **dict(zip(beside_names, beside, strict=True))}
         for cell in report.cells:

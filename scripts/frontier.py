@@ -9,17 +9,22 @@ that no network was trained on; times are those of `fast-nst benchmark`, in turn
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from gallery_cards import COUNT, LOSS, SIZE
 
+from fast_nst.crops import load_image
+from fast_nst.errors import UserError, one_line
 from fast_nst.evaluate import evaluate
 from fast_nst.evaluate_options import EvaluateOptions
-from fast_nst.quality import summary
+from fast_nst.pictures import find_pictures
+from fast_nst.quality import named_models, summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
 from fast_nst.runtime.rounds import base_of, ratio
+from fast_nst.training.batches import style_path
 
 
 def main() -> None:
@@ -35,16 +40,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
-    times = benchmark(
-        options.models,
-        BenchmarkOptions(options.rounds, options.seconds, sizes=options.sizes, threads=options.threads),
+    timed = BenchmarkOptions(options.rounds, options.seconds, sizes=options.sizes, threads=options.threads)
+    judged = EvaluateOptions(
+        style=options.style, content=options.content, count=COUNT, size=SIZE, baseline=0, loss=LOSS
     )
-    losses = evaluate(
-        options.models,
-        EvaluateOptions(
-            style=options.style, content=options.content, count=COUNT, size=SIZE, baseline=0, loss=LOSS
-        ),
-    )
+    check(options.models, options.style, options.content)
+    times = benchmark(options.models, timed)
+    losses = evaluate(options.models, judged)
     ways = [losses.ways[name] for name in losses.ways if name != "photograph"]
     names = list(dict.fromkeys(cell.name for cell in times.cells))
     conditions = list(dict.fromkeys(_where(cell.condition) for cell in times.cells))
@@ -60,9 +62,24 @@ def main() -> None:
         print("| " + " | ".join(row) + " |")
 
 
+def check(models: list[str], style: str, content: Path) -> None:
+    """Raise UserError now for what would be found wrong only after all rounds of the benchmark."""
+    if len(named_models(models)) < len(models):
+        raise UserError("a model is named twice")
+    load_image(style_path(style))
+    if not content.is_dir():
+        raise UserError(f"--content {content} is not a folder")
+    if not find_pictures(content):
+        raise UserError(f"--content {content} holds no pictures")
+
+
 def _where(condition: dict[str, Any]) -> str:
     return "{width}x{height}, threads: {threads}".format(**condition)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        print(f"frontier: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)

@@ -4,7 +4,8 @@
     python scripts/gallery.py train --styles DIR --content DIR         # trains what runs/gallery has not yet
     python scripts/gallery.py publish --styles DIR --heldout DIR       # copies networks, writes the cards
 
-DIR of --styles holds the paintings under the names below (strokes.jpg ships with the package).
+DIR of --styles holds the paintings under the names below (strokes.jpg ships with the package). Other options
+of train go to every `fast-nst train`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import sys
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+
+from fast_nst.errors import UserError, one_line
 
 RECIPES = Path("configs/gallery")
 RUNS = Path("runs/gallery")
@@ -116,20 +119,46 @@ def write_recipes() -> None:
             (RECIPES / f"{name}{ending}.yaml").write_text(recipe(name, ending), encoding="utf-8")
 
 
+def picture_of(name: str, styles: Path) -> str:
+    """The style picture as `fast-nst train` takes it."""
+    return "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
+
+
 def train(styles: Path, content: Path, more: list[str]) -> None:
-    """All runs that are not finished, a tier after the other."""
+    """All runs that are not finished, a tier after the other.
+
+    Raises UserError for one that fails.
+    """
     for ending, name in product(TIERS, PAINTINGS):
         path, run = RECIPES / f"{name}{ending}.yaml", RUNS / f"{name}{ending}"
         if (run / "model.onnx").exists():
             continue
-        picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
+        picture = picture_of(name, styles)
         command = [sys.executable, "-m", "fast_nst.cli", "train", "--config", str(path), "--style", picture]
         command += ["--content", str(content), "--output", str(run), "--resume", *more]
-        subprocess.run(command, check=True)
+        if code := subprocess.run(command).returncode:
+            raise UserError(f"the training of {run.name} ended with code {code}; once mended, train goes on")
+
+
+def trained() -> dict[str, list[Path]]:
+    """The finished runs of every style that has one, in the order of `TIERS`."""
+    runs = {name: [RUNS / f"{name}{ending}" for ending in TIERS] for name in PAINTINGS}
+    finished = {name: [run for run in of if (run / "model.onnx").exists()] for name, of in runs.items()}
+    return {name: of for name, of in finished.items() if of}
 
 
 def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
-    """Copies of what is trained into checkpoints/, with a card for each style."""
+    """Copies of what is trained into checkpoints/, with a card for each style.
+
+    Raises UserError where nothing is trained, or a style picture or ``heldout`` is missing.
+    """
+    finished = trained()
+    if not finished:
+        raise UserError(f"{RUNS} holds no trained network; run the step train first")
+    pictures = [Path(picture_of(name, styles)) for name in finished if name != "strokes"]
+    missing = [picture for picture in pictures if not picture.is_file()]
+    if missing:
+        raise UserError(f"--styles: there is no {missing[0]}")
     from gallery_cards import (
         contact_sheet,
         loss_curve,
@@ -143,20 +172,16 @@ def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
     cards, shipped = Path("checkpoints/cards"), Path("checkpoints/styles")
     cards.mkdir(parents=True, exist_ok=True)
     shown, painters = {}, {}
-    for name, style in PAINTINGS.items():
-        runs = [RUNS / f"{name}{ending}" for ending in TIERS]
-        runs = [run for run in runs if (run / "model.onnx").exists()]
-        if not runs:
-            continue
+    for name, runs in finished.items():
+        style, picture = PAINTINGS[name], picture_of(name, styles)
         models = [Path(shutil.copy(run / "model.onnx", shipped / f"{run.name}.onnx")) for run in runs]
-        picture = "strokes" if name == "strokes" else str(styles / f"{name}.jpg")
         publish_strip(cards / f"{name}.jpg", strip(picture, models))
         loss_curve(runs, cards / f"{name}-loss.png")
         earlier = cards / f"{name}.json"
         before = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else {}
         measured = measure(picture, models, heldout, flow, before)
         write_card(cards / f"{name}.md", style.title, style.origin, measured, runs)
-        shown[name], painters[name] = picture, shipped / f"{name}-fast.onnx"
+        shown[name], painters[name] = picture, models[0]
     write_index(cards, {name: PAINTINGS[name].title for name in shown})
     publish_strip(Path("docs/pictures/gallery.jpg"), contact_sheet(shown, painters))
 
@@ -170,6 +195,8 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, default=Path("heldout"))
     parser.add_argument("--flow", type=Path, help="optical-flow sequences for e_stab")
     options, more = parser.parse_known_args()
+    if more and options.step != "train":
+        raise UserError(f"{options.step} knows no {more[0]}")
     if options.step == "recipes":
         write_recipes()
     elif options.step == "train":
@@ -179,4 +206,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        print(f"gallery: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)

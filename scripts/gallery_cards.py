@@ -161,7 +161,7 @@ def _to_height(pixels: np.ndarray, height: int) -> np.ndarray:
 
 
 def contact_sheet(styles: dict[str, str], models: dict[str, Path]) -> np.ndarray:
-    """One photograph after every style, the style picture in a corner; uint8, five to a row."""
+    """One photograph after every style, the style picture in a corner; uint8, five to a row, then white."""
     from skimage import data
 
     photograph = data.chelsea()[:, 60:360]  # [300, 300, 3]
@@ -173,5 +173,6 @@ def contact_sheet(styles: dict[str, str], models: dict[str, Path]) -> np.ndarray
         cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
         cell.paste(corner, (2, 2))
         cells.append(np.asarray(cell))
-    rows = [np.concatenate(cells[at : at + 5], 1) for at in range(0, len(cells) - len(cells) % 5, 5)]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % 5)
+    rows = [np.concatenate(cells[at : at + 5], 1) for at in range(0, len(cells), 5)]
     return np.concatenate(rows)

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fast_nst.errors import UserError
+from fast_nst.networks.transform import TransformConfig, TransformNetwork, save_transform
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +33,33 @@ def test_the_same_network_in_four_ways_and_another_beside(tiny_model: Path, tmp_
         *("fast_nst", "peer", "peer, free size", "peer, network alone", "negative")
     ]
     assert not report.skipped
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "words"),
+    [
+        (None, ["--sizes", "16x4", "--width", "4"], "--sizes: the peer takes no side below 8"),
+        (TransformConfig(4, 1, "fast"), ["--sizes", "32"], "is a fast one"),
+        (TransformConfig(4, 1, antialias=True), ["--sizes", "32"], "is an antialiased one"),
+    ],
+)
+def test_what_the_peer_cannot_do_is_one_line(
+    config: TransformConfig | None,
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fast network ended in a traceback, an antialiased one in 'the peer paints another picture'."""
+    if config is not None:
+        save_transform(TransformNetwork(config), tmp_path / "model.safetensors", {})
+        arguments = [*arguments, "--weights", str(tmp_path / "model.safetensors")]
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import benchmark_peers
+
+    monkeypatch.setattr(sys, "argv", ["benchmark_peers", *arguments])
+    with pytest.raises(UserError, match=words):
+        benchmark_peers.main()
 
 
 def test_a_size_the_peer_cannot_keep_is_one_line() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fast_nst.errors import UserError
+from fast_nst.errors import UserError, one_line
 from fast_nst.files import check_writable
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.machine import describe_machine, doubts
@@ -71,7 +71,7 @@ class BenchmarkOptions(RoundsOptions):
 
     def conditions(self) -> list[dict[str, Any]]:
         """Every combination of size, provider and threads, as the worker takes it."""
-        providers = self.providers.split(",") if self.providers is not None else [None]
+        providers = [None] if self.providers is None else [name.strip() for name in self.providers.split(",")]
         combinations = itertools.product(parse_sizes(self.sizes), providers, parse_threads(self.threads))
         return [
             {"width": width, "height": height, "batch": self.batch, "provider": provider, "threads": threads}
@@ -139,9 +139,16 @@ def benchmark(models: Sequence[str], options: BenchmarkOptions) -> BenchmarkRepo
 
 
 def start_report(options: RoundsOptions, threads: list[int]) -> BenchmarkReport:
-    """An empty report of this machine; says at once what will make its times unsure."""
+    """An empty report of this machine; says at once what will make its times unsure.
+
+    Raises UserError for an output that cannot be written.
+    """
     if options.output is not None:
-        check_writable(options.output / "benchmark.json")
+        try:
+            check_writable(options.output / "benchmark.json")
+        except OSError as error:
+            why = error.strerror or one_line(error)
+            raise UserError(f"cannot write --output {options.output}: {why}") from error
     machine = describe_machine()
     report = BenchmarkReport(machine, doubts(machine, threads), options.rounds, options.seconds)
     for doubt in report.doubts:

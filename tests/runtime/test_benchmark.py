@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fast_nst.cli import main
-from fast_nst.runtime.benchmark import parse_sizes
+from fast_nst.runtime.benchmark import BenchmarkOptions, parse_sizes
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.machine import doubts
 from fast_nst.runtime.models import resolve_model, unique_names
@@ -151,7 +151,8 @@ def test_the_interval_is_the_sign_tests() -> None:
         (["{model}", "--batch", "0"], "--batch must be at least 1"),
         (["{model}", "--rounds", "0"], "--rounds must be at least 1"),
         (["{model}", "--seconds", "0"], "--seconds must be above 0"),
-        (["{model}", "--output", "{broken}/inside"], "broken.onnx"),
+        (["{model}", "--providers", "cpu,"], "provider ''"),
+        (["{model}", "--output", "{broken}/inside"], "cannot write --output"),
     ],
 )
 def test_what_a_user_gets_wrong_is_one_line(
@@ -250,6 +251,13 @@ def test_sizes_in_words() -> None:
     assert parse_sizes("256, 640x360,720p,1080P,480p") == [
         *((256, 256), (640, 360), (1280, 720), (1920, 1080), (854, 480))
     ]
+
+
+def test_blanks_between_providers_are_no_part_of_their_names() -> None:
+    told = [
+        condition["provider"] for condition in BenchmarkOptions(sizes=8, providers="cpu, cuda ").conditions()
+    ]
+    assert told == ["cpu", "cuda"]
 
 
 def test_names_tell_models_apart(tmp_path: Path) -> None:
