@@ -102,9 +102,12 @@ def recipe(name: str, ending: str) -> str:
     """The YAML that trains one network of the gallery."""
     style, tier, stem = PAINTINGS[name], TIERS[ending], f"{name}{ending}"
     picture = "strokes" if name == "strokes" else f"{name}.jpg"
+    train = f"#   fast-nst train --style {picture} --content PHOTOGRAPHS --config configs/gallery"
+    commands = f"{train}/{stem}.yaml\n"
+    if "teacher" in tier.loss:
+        commands = f"{train}/{name}-fast.yaml --output runs/gallery/{name}-fast\n{commands}"
     return (
-        f"# {style.title}, {style.origin}: the {tier.about} network of the gallery.\n#\n"
-        f"#   fast-nst train --config configs/gallery/{stem}.yaml --style {picture} --content PHOTOGRAPHS\n\n"
+        f"# {style.title}, {style.origin}: the {tier.about} network of the gallery.\n#\n{commands}\n"
         f"style: {picture}\ncontent: builtin\nlicense: MIT\nattribution: {style.title}, {style.origin}\n"
         f"init_from: {tier.base}\nsteps: {tier.steps}\n{tier.more}\nnetwork:\n{tier.network}"
         + COMMON.format(loss=tier.loss.format(name=name), size=tier.size)
@@ -141,8 +144,8 @@ def train(styles: Path, content: Path, more: list[str]) -> None:
 
 
 def trained() -> dict[str, list[Path]]:
-    """The finished runs of every style that has one, in the order of `TIERS`."""
-    runs = {name: [RUNS / f"{name}{ending}" for ending in TIERS] for name in PAINTINGS}
+    """The finished runs of every style that has one, the standard one first."""
+    runs = {name: [RUNS / f"{name}{ending}" for ending in sorted(TIERS)] for name in PAINTINGS}
     finished = {name: [run for run in of if (run / "model.onnx").exists()] for name, of in runs.items()}
     return {name: of for name, of in finished.items() if of}
 
