@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,11 +27,10 @@ from fast_nst.config import LossConfig, OptimizerConfig, differences
 from fast_nst.crops import load_image, to_float
 from fast_nst.data import Batch, DataConfig, FolderCrops, collate, picture_folder
 from fast_nst.errors import UserError
-from fast_nst.export import weights_file
 from fast_nst.files import check_writable, whole_file
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.multistyle import MultiStyleNetwork
-from fast_nst.networks.transform import TransformConfig, load_transform, save_transform
+from fast_nst.networks.transform import TransformConfig, save_transform
 from fast_nst.pictures import find_pictures
 from fast_nst.training.batches import in_plain_words, note_unreadable
 from fast_nst.training.distill import reading_state
@@ -39,6 +38,7 @@ from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import writing
 from fast_nst.training.schedule import warm_up_and_cosine
+from fast_nst.training.style import network_to_start_from
 
 SAVE_EVERY = 100  # steps
 
@@ -55,8 +55,9 @@ class PretrainConfig:
     """Weights file to write; its .pretrain state lies beside it."""
     each: Path | None = None
     """Folder for the network of each single style as well, NAME.safetensors."""
-    init_from: Path | None = None
-    """Start from a trained network (a run or a weights file) instead of random weights."""
+    init_from: str | None = None
+    """Start from a trained network instead of random weights: a run, a weights file, or one that ships, as
+    for `train`."""
     resume: bool = False
     """Go on from the state an interrupted run left beside the output."""
     steps: int = 2000
@@ -104,10 +105,7 @@ def pretrain(config: PretrainConfig) -> Path:
     ]
     network = MultiStyleNetwork(config.network, len(files))
     if config.init_from is not None:
-        start, _ = load_transform(weights_file(config.init_from))
-        if replace(start.config, antialias=config.network.antialias) != config.network:
-            raise UserError(f"--init-from {config.init_from} has another architecture, {start.config}")
-        network.load_shared(start)
+        network.load_shared(network_to_start_from(config.init_from, config.network))
     network.to(device).to(memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -125,3 +125,17 @@ def test_a_trained_network_can_be_the_start_of_all() -> None:
     images = torch.rand(1, 3, 32, 32)
     for style in (0, 2, None):
         assert torch.allclose(network.single(style)(images), start(images), atol=1e-3)
+
+
+def test_a_shipped_base_was_not_found(paintings: Path, photographs: Path, tmp_path: Path) -> None:
+    """`train --init-from base-tiny` knew it, `pretrain` did not."""
+    call = [*arguments(paintings, photographs, tmp_path / "b.safetensors"), "--init-from", "base-tiny"]
+    assert main([*call, "--network.width", "16", "--network.blocks", "3", "--steps", "2"]) == 0
+
+
+def test_another_architecture_was_told_as_a_python_object(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [*arguments(paintings, photographs, tmp_path / "b.safetensors"), "--init-from", "base-tiny"]
+    assert main(call) == 2
+    assert "add --network.kind fast --network.width 16 --network.blocks 3" in capsys.readouterr().err
