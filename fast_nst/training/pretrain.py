@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def pretrain(config: PretrainConfig) -> Path:
     Every picture of a batch is painted after a style of its own, drawn at random.
 
     Raises:
-        UserError: something in the configuration is wrong or missing, or the loss is not finite.
+        UserError: something in the configuration is wrong or missing, or a step is not finite.
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -137,7 +138,9 @@ def pretrain(config: PretrainConfig) -> Path:
         images = to_float(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad()
         terms = backward(network, losses, images, config, step)
-        nn.utils.clip_grad_norm_(trained, config.optimizer.clip or float("inf"), error_if_nonfinite=True)
+        norm = nn.utils.clip_grad_norm_(trained, config.optimizer.clip or math.inf)
+        if not bool(torch.isfinite(norm)):
+            raise UserError(f"step {step + 1} is not finite: lower --optimizer.lr or --loss.weights")
         optimizer.step()
         average.update_parameters(network)
         if (step + 1) % 20 == 0:

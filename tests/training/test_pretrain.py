@@ -139,3 +139,13 @@ def test_another_architecture_was_told_as_a_python_object(
     call = [*arguments(paintings, photographs, tmp_path / "b.safetensors"), "--init-from", "base-tiny"]
     assert main(call) == 2
     assert "add --network.kind fast --network.width 16 --network.blocks 3" in capsys.readouterr().err
+
+
+def test_a_step_that_is_not_finite_was_a_traceback(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "b.safetensors"
+    call = [*arguments(paintings, photographs, output), "--optimizer.lr", "1e30", "--steps", "5"]
+    assert main(call) == 2
+    assert "is not finite: lower --optimizer.lr" in capsys.readouterr().err.splitlines()[-1]
+    assert not output.exists()
