@@ -38,7 +38,7 @@ from fast_nst.training.distill import reading_state
 from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import writing
-from fast_nst.training.schedule import warm_up_and_cosine
+from fast_nst.training.schedule import make_optimizer, warm_up_and_cosine
 from fast_nst.training.style import network_to_start_from
 
 SAVE_EVERY = 100  # steps
@@ -83,6 +83,10 @@ class PretrainConfig:
             raise UserError(f"--output {self.output} must end in .safetensors")
         if self.data.size % self.network.stride:
             raise UserError(f"--data.size must be a multiple of {self.network.stride}")
+        if self.optimizer.accumulate != 1:
+            raise UserError("pretrain does not accumulate gradients: leave out --optimizer.accumulate")
+        if self.loss.teacher is not None:
+            raise UserError("--loss.teacher is of one style, pretrain trains many: leave it out")
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -110,7 +114,8 @@ def pretrain(config: PretrainConfig) -> Path:
     network.to(device).to(memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.optimizer.lr, weight_decay=0.0)
+    optimizer = make_optimizer(network.shared, config.optimizer)
+    optimizer.add_param_group({"params": list(network.own), "weight_decay": 0.0})  # norms do not decay
     state_file = config.output.with_suffix(".pretrain")
     first = 0
     if config.resume and state_file.exists():

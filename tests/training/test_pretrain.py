@@ -149,3 +149,28 @@ def test_a_step_that_is_not_finite_was_a_traceback(
     assert main(call) == 2
     assert "is not finite: lower --optimizer.lr" in capsys.readouterr().err.splitlines()[-1]
     assert not output.exists()
+
+
+@pytest.mark.parametrize("option", [("--optimizer.weight-decay", "10"), ("--optimizer.name", "adam")])
+def test_the_choice_of_optimizer_was_ignored(
+    option: tuple[str, str], paintings: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """AdamW without weight decay was all there was."""
+    more = ("--steps", "3", "--optimizer.weight-decay", "1", "--optimizer.lr", "0.05")
+    files = [tmp_path / name for name in ("one.safetensors", "other.safetensors")]
+    assert main([*arguments(paintings, photographs, files[0]), *more]) == 0
+    assert main([*arguments(paintings, photographs, files[1]), *more, *option]) == 0
+    one, other = (torch.cat([p.flatten() for p in load_transform(f)[0].parameters()]) for f in files)
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", [("--optimizer.accumulate", "4"), ("--loss.teacher", "runs/other")])
+def test_what_pretraining_cannot_do_was_ignored(
+    option: tuple[str, str],
+    paintings: Path,
+    photographs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments(paintings, photographs, tmp_path / "b.safetensors"), *option]) == 2
+    assert option[0] in capsys.readouterr().err
