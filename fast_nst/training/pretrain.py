@@ -101,6 +101,12 @@ def pretrain(config: PretrainConfig) -> Path:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     files = style_files(config.styles)
     check_writable(config.output)
+    if config.each is not None:
+        try:
+            check_writable(config.each / "NAME.safetensors")
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--each {config.each} must be a folder to write to ({reason})") from error
     loss_config, loss_network = resolve_loss(config.loss)
     losses = [
         perceptual_loss(
@@ -227,8 +233,8 @@ def save(network: MultiStyleNetwork, files: list[Path], config: PretrainConfig) 
     about = {"license": config.license, "config": json.dumps(recipe(config, files))}
     with writing(config.output):
         save_transform(network.single(None), config.output, {**about, "style": "base"})
-        for number, file in enumerate(files if config.each is not None else []):
-            assert config.each is not None
-            config.each.mkdir(parents=True, exist_ok=True)
-            target = config.each / f"{file.stem}.safetensors"
-            save_transform(network.single(number), target, {**about, "style": file.stem})
+    if config.each is not None:
+        with writing(config.each):
+            for number, file in enumerate(files):
+                target = config.each / f"{file.stem}.safetensors"
+                save_transform(network.single(number), target, {**about, "style": file.stem})

@@ -174,3 +174,14 @@ def test_what_pretraining_cannot_do_was_ignored(
 ) -> None:
     assert main([*arguments(paintings, photographs, tmp_path / "b.safetensors"), *option]) == 2
     assert option[0] in capsys.readouterr().err
+
+
+def test_each_naming_a_file_was_told_after_the_last_step_and_of_the_output(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken, output = tmp_path / "taken", tmp_path / "b.safetensors"
+    taken.write_text("")
+    call = [*arguments(paintings, photographs, output), "--steps", "2", "--each", str(taken)]
+    assert main(call) == 2
+    assert f"--each {taken} must be a folder" in capsys.readouterr().err
+    assert not output.with_suffix(".pretrain").exists()
