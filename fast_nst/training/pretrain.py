@@ -13,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,14 +28,16 @@ from tqdm import tqdm
 from fast_nst.config import LossConfig, OptimizerConfig, differences
 from fast_nst.crops import load_image, to_float
 from fast_nst.data import Batch, DataConfig, FolderCrops, collate, picture_folder
-from fast_nst.errors import UserError
+from fast_nst.errors import Interrupted, UserError
 from fast_nst.files import check_writable, whole_file
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.multistyle import MultiStyleNetwork
 from fast_nst.networks.transform import TransformConfig, save_transform
 from fast_nst.pictures import find_pictures
+from fast_nst.stop import StopRequest
 from fast_nst.training.batches import in_plain_words, note_unreadable
 from fast_nst.training.distill import reading_state
+from fast_nst.training.guard import leave_signals_to_trainer
 from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import writing
@@ -96,6 +99,7 @@ def pretrain(config: PretrainConfig) -> Path:
 
     Raises:
         UserError: something in the configuration is wrong or missing, or a step is not finite.
+        Interrupted: SIGINT or SIGTERM came; the state is saved, ``resume`` goes on.
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -140,33 +144,37 @@ def pretrain(config: PretrainConfig) -> Path:
     batches = in_plain_words(pictures(config, first))
     progress = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=None)
     started = time.monotonic()
-    for step in progress:
-        share = warm_up_and_cosine(step, config.optimizer.warmup, config.steps, config.optimizer.final_lr)
-        for group in optimizer.param_groups:
-            group["lr"] = config.optimizer.lr * share
-        batch = next(batches)
-        note_unreadable(batch.unreadable, unreadable)
-        images = to_float(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
-        optimizer.zero_grad()
-        terms = backward(network, losses, images, config, step)
-        norm = nn.utils.clip_grad_norm_(trained, config.optimizer.clip or math.inf)
-        if not bool(torch.isfinite(norm)):
-            raise UserError(f"step {step + 1} is not finite: lower --optimizer.lr or --loss.weights")
-        optimizer.step()
-        average.update_parameters(network)
-        if (step + 1) % 20 == 0:
-            shown = " ".join(f"{name} {terms[name]:.4f}" for name in ("total", "content", "style"))
-            progress.write(f"step {step + 1} {shown} {time.monotonic() - started:.0f} s", file=sys.stderr)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps:
-            state = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "recipe": json.dumps(recipe(config, files)),
-            }
-            with writing(state_file), whole_file(state_file) as unfinished:
-                torch.save(state, unfinished)
+    with StopRequest() as stop, closing(batches), progress:
+        for step in progress:
+            share = warm_up_and_cosine(step, config.optimizer.warmup, config.steps, config.optimizer.final_lr)
+            for group in optimizer.param_groups:
+                group["lr"] = config.optimizer.lr * share
+            batch = next(batches)
+            note_unreadable(batch.unreadable, unreadable)
+            images = to_float(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad()
+            terms = backward(network, losses, images, config, step)
+            norm = nn.utils.clip_grad_norm_(trained, config.optimizer.clip or math.inf)
+            if not bool(torch.isfinite(norm)):
+                raise UserError(f"step {step + 1} is not finite: lower --optimizer.lr or --loss.weights")
+            optimizer.step()
+            average.update_parameters(network)
+            if (step + 1) % 20 == 0:
+                shown = " ".join(f"{name} {terms[name]:.4f}" for name in ("total", "content", "style"))
+                progress.write(f"step {step + 1} {shown} {time.monotonic() - started:.0f} s", file=sys.stderr)
+            stopping = stop.signal
+            if stopping or (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps:
+                state = {
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                    "recipe": json.dumps(recipe(config, files)),
+                }
+                with writing(state_file), whole_file(state_file) as unfinished:
+                    torch.save(state, unfinished)
+            if stopping and step + 1 < config.steps:
+                raise Interrupted(stopping, f"stopped at step {step + 1}, state saved: go on with --resume")
     assert isinstance(average.module, MultiStyleNetwork)
     save(average.module, files, config)
     return config.output
@@ -216,7 +224,14 @@ def pictures(config: PretrainConfig, first: int) -> Iterator[Batch]:
     span = (first * data.batch, config.steps * data.batch)
     files = picture_folder(config.content)
     crops = FolderCrops(files, config.seed, *span, data.size, data.min_scale)
-    return iter(DataLoader(crops, data.batch, num_workers=data.workers, collate_fn=collate))
+    loader = DataLoader(
+        crops,
+        data.batch,
+        num_workers=data.workers,
+        collate_fn=collate,
+        worker_init_fn=leave_signals_to_trainer,
+    )
+    return iter(loader)
 
 
 def recipe(config: PretrainConfig, files: list[Path]) -> dict[str, Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from PIL import Image
 from fast_nst.cli import main
 from fast_nst.networks.multistyle import MultiStyleNetwork
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
+from fast_nst.training import pretrain
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +68,6 @@ def test_a_new_style_starts_from_it(
 def test_it_resumes_to_the_same_weights(
     paintings: Path, photographs: Path, tmp_path: Path, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]
-    from fast_nst.training import pretrain
-
     monkeypatch.setattr(pretrain, "SAVE_EVERY", 2)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert main([*arguments(paintings, photographs, whole), "--steps", "4"]) == 0
@@ -185,3 +188,34 @@ def test_each_naming_a_file_was_told_after_the_last_step_and_of_the_output(
     assert main(call) == 2
     assert f"--each {taken} must be a folder" in capsys.readouterr().err
     assert not output.with_suffix(".pretrain").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_lost_all_since_the_last_save(
+    number: signal.Signals,
+    paintings: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It was silent about it, too; a signal to all processes must leave the data workers their work."""
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    more = ("--steps", "4", "--data.workers", "1")
+    assert main([*arguments(paintings, photographs, whole), *more]) == 0
+    real = pretrain.backward
+
+    def signalled(*given: Any) -> dict[str, float]:
+        if given[-1] == 1:  # in the second step
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGINT)
+            os.kill(os.getpid(), number)
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain, "backward", signalled)
+        assert main([*arguments(paintings, photographs, parts), *more]) == 128 + number
+    assert "stopped at step 2, state saved: go on with --resume" in capsys.readouterr().err
+    assert not parts.exists()
+    assert main([*arguments(paintings, photographs, parts), *more, "--resume"]) == 0
+    assert parts.read_bytes() == whole.read_bytes()
