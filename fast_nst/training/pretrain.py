@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,19 +28,21 @@ from tqdm import tqdm
 from fast_nst.config import LossConfig, OptimizerConfig, differences
 from fast_nst.crops import load_image, to_float
 from fast_nst.data import Batch, DataConfig, FolderCrops, collate, picture_folder
-from fast_nst.errors import UserError
-from fast_nst.export import weights_file
+from fast_nst.errors import Interrupted, UserError
 from fast_nst.files import check_writable, whole_file
 from fast_nst.losses import PerceptualLoss, floats
 from fast_nst.networks.multistyle import MultiStyleNetwork
-from fast_nst.networks.transform import TransformConfig, load_transform, save_transform
+from fast_nst.networks.transform import TransformConfig, save_transform
 from fast_nst.pictures import find_pictures
+from fast_nst.stop import StopRequest
 from fast_nst.training.batches import in_plain_words, note_unreadable
 from fast_nst.training.distill import reading_state
+from fast_nst.training.guard import leave_signals_to_trainer
 from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import writing
-from fast_nst.training.schedule import warm_up_and_cosine
+from fast_nst.training.schedule import make_optimizer, warm_up_and_cosine
+from fast_nst.training.style import network_to_start_from
 
 SAVE_EVERY = 100  # steps
 
@@ -55,8 +59,9 @@ class PretrainConfig:
     """Weights file to write; its .pretrain state lies beside it."""
     each: Path | None = None
     """Folder for the network of each single style as well, NAME.safetensors."""
-    init_from: Path | None = None
-    """Start from a trained network (a run or a weights file) instead of random weights."""
+    init_from: str | None = None
+    """Start from a trained network instead of random weights: a run, a weights file, or one that ships, as
+    for `train`."""
     resume: bool = False
     """Go on from the state an interrupted run left beside the output."""
     steps: int = 2000
@@ -81,6 +86,10 @@ class PretrainConfig:
             raise UserError(f"--output {self.output} must end in .safetensors")
         if self.data.size % self.network.stride:
             raise UserError(f"--data.size must be a multiple of {self.network.stride}")
+        if self.optimizer.accumulate != 1:
+            raise UserError("pretrain does not accumulate gradients: leave out --optimizer.accumulate")
+        if self.loss.teacher is not None:
+            raise UserError("--loss.teacher is of one style, pretrain trains many: leave it out")
 
 
 def pretrain(config: PretrainConfig) -> Path:
@@ -89,12 +98,19 @@ def pretrain(config: PretrainConfig) -> Path:
     Every picture of a batch is painted after a style of its own, drawn at random.
 
     Raises:
-        UserError: something in the configuration is wrong or missing, or the loss is not finite.
+        UserError: something in the configuration is wrong or missing, or a step is not finite.
+        Interrupted: SIGINT or SIGTERM came; the state is saved, ``resume`` goes on.
     """
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     files = style_files(config.styles)
     check_writable(config.output)
+    if config.each is not None:
+        try:
+            check_writable(config.each / "NAME.safetensors")
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--each {config.each} must be a folder to write to ({reason})") from error
     loss_config, loss_network = resolve_loss(config.loss)
     losses = [
         perceptual_loss(
@@ -104,14 +120,12 @@ def pretrain(config: PretrainConfig) -> Path:
     ]
     network = MultiStyleNetwork(config.network, len(files))
     if config.init_from is not None:
-        start, _ = load_transform(weights_file(config.init_from))
-        if replace(start.config, antialias=config.network.antialias) != config.network:
-            raise UserError(f"--init-from {config.init_from} has another architecture, {start.config}")
-        network.load_shared(start)
+        network.load_shared(network_to_start_from(config.init_from, config.network))
     network.to(device).to(memory_format=torch.channels_last)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=config.optimizer.lr, weight_decay=0.0)
+    optimizer = make_optimizer(network.shared, config.optimizer)
+    optimizer.add_param_group({"params": list(network.own), "weight_decay": 0.0})  # norms do not decay
     state_file = config.output.with_suffix(".pretrain")
     first = 0
     if config.resume and state_file.exists():
@@ -130,31 +144,37 @@ def pretrain(config: PretrainConfig) -> Path:
     batches = in_plain_words(pictures(config, first))
     progress = tqdm(range(first, config.steps), initial=first, total=config.steps, disable=None)
     started = time.monotonic()
-    for step in progress:
-        share = warm_up_and_cosine(step, config.optimizer.warmup, config.steps, config.optimizer.final_lr)
-        for group in optimizer.param_groups:
-            group["lr"] = config.optimizer.lr * share
-        batch = next(batches)
-        note_unreadable(batch.unreadable, unreadable)
-        images = to_float(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
-        optimizer.zero_grad()
-        terms = backward(network, losses, images, config, step)
-        nn.utils.clip_grad_norm_(trained, config.optimizer.clip or float("inf"), error_if_nonfinite=True)
-        optimizer.step()
-        average.update_parameters(network)
-        if (step + 1) % 20 == 0:
-            shown = " ".join(f"{name} {terms[name]:.4f}" for name in ("total", "content", "style"))
-            progress.write(f"step {step + 1} {shown} {time.monotonic() - started:.0f} s", file=sys.stderr)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps:
-            state = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "recipe": json.dumps(recipe(config, files)),
-            }
-            with writing(state_file), whole_file(state_file) as unfinished:
-                torch.save(state, unfinished)
+    with StopRequest() as stop, closing(batches), progress:
+        for step in progress:
+            share = warm_up_and_cosine(step, config.optimizer.warmup, config.steps, config.optimizer.final_lr)
+            for group in optimizer.param_groups:
+                group["lr"] = config.optimizer.lr * share
+            batch = next(batches)
+            note_unreadable(batch.unreadable, unreadable)
+            images = to_float(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad()
+            terms = backward(network, losses, images, config, step)
+            norm = nn.utils.clip_grad_norm_(trained, config.optimizer.clip or math.inf)
+            if not bool(torch.isfinite(norm)):
+                raise UserError(f"step {step + 1} is not finite: lower --optimizer.lr or --loss.weights")
+            optimizer.step()
+            average.update_parameters(network)
+            if (step + 1) % 20 == 0:
+                shown = " ".join(f"{name} {terms[name]:.4f}" for name in ("total", "content", "style"))
+                progress.write(f"step {step + 1} {shown} {time.monotonic() - started:.0f} s", file=sys.stderr)
+            stopping = stop.signal
+            if stopping or (step + 1) % SAVE_EVERY == 0 or step + 1 == config.steps:
+                state = {
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "step": step + 1,
+                    "recipe": json.dumps(recipe(config, files)),
+                }
+                with writing(state_file), whole_file(state_file) as unfinished:
+                    torch.save(state, unfinished)
+            if stopping and step + 1 < config.steps:
+                raise Interrupted(stopping, f"stopped at step {step + 1}, state saved: go on with --resume")
     assert isinstance(average.module, MultiStyleNetwork)
     save(average.module, files, config)
     return config.output
@@ -204,7 +224,14 @@ def pictures(config: PretrainConfig, first: int) -> Iterator[Batch]:
     span = (first * data.batch, config.steps * data.batch)
     files = picture_folder(config.content)
     crops = FolderCrops(files, config.seed, *span, data.size, data.min_scale)
-    return iter(DataLoader(crops, data.batch, num_workers=data.workers, collate_fn=collate))
+    loader = DataLoader(
+        crops,
+        data.batch,
+        num_workers=data.workers,
+        collate_fn=collate,
+        worker_init_fn=leave_signals_to_trainer,
+    )
+    return iter(loader)
 
 
 def recipe(config: PretrainConfig, files: list[Path]) -> dict[str, Any]:
@@ -221,8 +248,8 @@ def save(network: MultiStyleNetwork, files: list[Path], config: PretrainConfig) 
     about = {"license": config.license, "config": json.dumps(recipe(config, files))}
     with writing(config.output):
         save_transform(network.single(None), config.output, {**about, "style": "base"})
-        for number, file in enumerate(files if config.each is not None else []):
-            assert config.each is not None
-            config.each.mkdir(parents=True, exist_ok=True)
-            target = config.each / f"{file.stem}.safetensors"
-            save_transform(network.single(number), target, {**about, "style": file.stem})
+    if config.each is not None:
+        with writing(config.each):
+            for number, file in enumerate(files):
+                target = config.each / f"{file.stem}.safetensors"
+                save_transform(network.single(number), target, {**about, "style": file.stem})

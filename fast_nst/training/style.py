@@ -25,7 +25,7 @@ from fast_nst.data import open_content
 from fast_nst.errors import Interrupted, UserError
 from fast_nst.export import export_run, weights_file
 from fast_nst.losses import PerceptualLoss, floats
-from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
+from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.stop import StopRequest
 from fast_nst.training import report
@@ -185,26 +185,33 @@ def train(config: TrainConfig) -> Path:
 
 
 def initial_network(config: TrainConfig) -> TransformNetwork:
-    """Random weights, or those of ``init_from``.
+    """Random weights, or those of ``init_from``; see `network_to_start_from`."""
+    if config.init_from is None:
+        return TransformNetwork(config.network)
+    return network_to_start_from(config.init_from, config.network)
+
+
+def network_to_start_from(source: str, wanted: TransformConfig) -> TransformNetwork:
+    """The network that `--init-from` names: a run, a weights file or one of `SHIPPED_BASES`, made ``wanted``.
 
     Raises:
         UserError: nothing to start from there, or another architecture.
     """
-    if config.init_from is None:
-        return TransformNetwork(config.network)
-    path = Path(config.init_from)
-    if config.init_from in SHIPPED_BASES:
-        path = checkpoints_dir() / f"{config.init_from}.safetensors"
-    elif path.is_dir():
-        path = weights_file(path)
+    if source in SHIPPED_BASES:
+        path = checkpoints_dir() / f"{source}.safetensors"
+    elif Path(source).exists():
+        path = weights_file(Path(source))
+    else:
+        shipped = ", ".join(SHIPPED_BASES)
+        raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({shipped})")
     network, _ = load_transform(path)
-    if replace(network.config, antialias=config.network.antialias) != config.network:
-        theirs = network.config
+    theirs = network.config
+    if replace(theirs, antialias=wanted.antialias) != wanted:
         raise UserError(
-            f"--init-from {config.init_from} has another architecture: add --network.kind {theirs.kind}"
+            f"--init-from {source} has another architecture: add --network.kind {theirs.kind}"
             f" --network.width {theirs.width} --network.blocks {theirs.blocks}"
         )
-    adapted = TransformNetwork(config.network)  # antialiasing adds no weights
+    adapted = TransformNetwork(wanted)  # antialiasing adds no weights
     adapted.load_state_dict(network.state_dict())
     return adapted
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from PIL import Image
 from fast_nst.cli import main
 from fast_nst.networks.multistyle import MultiStyleNetwork
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
+from fast_nst.training import pretrain
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +68,6 @@ def test_a_new_style_starts_from_it(
 def test_it_resumes_to_the_same_weights(
     paintings: Path, photographs: Path, tmp_path: Path, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]
-    from fast_nst.training import pretrain
-
     monkeypatch.setattr(pretrain, "SAVE_EVERY", 2)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert main([*arguments(paintings, photographs, whole), "--steps", "4"]) == 0
@@ -125,3 +128,94 @@ def test_a_trained_network_can_be_the_start_of_all() -> None:
     images = torch.rand(1, 3, 32, 32)
     for style in (0, 2, None):
         assert torch.allclose(network.single(style)(images), start(images), atol=1e-3)
+
+
+def test_a_shipped_base_was_not_found(paintings: Path, photographs: Path, tmp_path: Path) -> None:
+    """`train --init-from base-tiny` knew it, `pretrain` did not."""
+    call = [*arguments(paintings, photographs, tmp_path / "b.safetensors"), "--init-from", "base-tiny"]
+    assert main([*call, "--network.width", "16", "--network.blocks", "3", "--steps", "2"]) == 0
+
+
+def test_another_architecture_was_told_as_a_python_object(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [*arguments(paintings, photographs, tmp_path / "b.safetensors"), "--init-from", "base-tiny"]
+    assert main(call) == 2
+    assert "add --network.kind fast --network.width 16 --network.blocks 3" in capsys.readouterr().err
+
+
+def test_a_step_that_is_not_finite_was_a_traceback(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "b.safetensors"
+    call = [*arguments(paintings, photographs, output), "--optimizer.lr", "1e30", "--steps", "5"]
+    assert main(call) == 2
+    assert "is not finite: lower --optimizer.lr" in capsys.readouterr().err.splitlines()[-1]
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("option", [("--optimizer.weight-decay", "10"), ("--optimizer.name", "adam")])
+def test_the_choice_of_optimizer_was_ignored(
+    option: tuple[str, str], paintings: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """AdamW without weight decay was all there was."""
+    more = ("--steps", "3", "--optimizer.weight-decay", "1", "--optimizer.lr", "0.05")
+    files = [tmp_path / name for name in ("one.safetensors", "other.safetensors")]
+    assert main([*arguments(paintings, photographs, files[0]), *more]) == 0
+    assert main([*arguments(paintings, photographs, files[1]), *more, *option]) == 0
+    one, other = (torch.cat([p.flatten() for p in load_transform(f)[0].parameters()]) for f in files)
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", [("--optimizer.accumulate", "4"), ("--loss.teacher", "runs/other")])
+def test_what_pretraining_cannot_do_was_ignored(
+    option: tuple[str, str],
+    paintings: Path,
+    photographs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments(paintings, photographs, tmp_path / "b.safetensors"), *option]) == 2
+    assert option[0] in capsys.readouterr().err
+
+
+def test_each_naming_a_file_was_told_after_the_last_step_and_of_the_output(
+    paintings: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken, output = tmp_path / "taken", tmp_path / "b.safetensors"
+    taken.write_text("")
+    call = [*arguments(paintings, photographs, output), "--steps", "2", "--each", str(taken)]
+    assert main(call) == 2
+    assert f"--each {taken} must be a folder" in capsys.readouterr().err
+    assert not output.with_suffix(".pretrain").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_lost_all_since_the_last_save(
+    number: signal.Signals,
+    paintings: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It was silent about it, too; a signal to all processes must leave the data workers their work."""
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    more = ("--steps", "4", "--data.workers", "1")
+    assert main([*arguments(paintings, photographs, whole), *more]) == 0
+    real = pretrain.backward
+
+    def signalled(*given: Any) -> dict[str, float]:
+        if given[-1] == 1:  # in the second step
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGINT)
+            os.kill(os.getpid(), number)
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain, "backward", signalled)
+        assert main([*arguments(paintings, photographs, parts), *more]) == 128 + number
+    assert "stopped at step 2, state saved: go on with --resume" in capsys.readouterr().err
+    assert not parts.exists()
+    assert main([*arguments(paintings, photographs, parts), *more, "--resume"]) == 0
+    assert parts.read_bytes() == whole.read_bytes()

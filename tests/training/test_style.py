@@ -177,6 +177,16 @@ def test_a_warm_start_from_another_architecture_is_refused(
     assert not (tmp_path / "second").exists()
 
 
+@pytest.mark.parametrize("source", ["base-huge", "strokes"])
+def test_a_misspelled_base_was_called_an_unreadable_file(
+    source: str, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(quick, tmp_path / "run", "--init-from", source) == 2
+    said = capsys.readouterr().err
+    assert f"--init-from {source}" in said
+    assert "(base, base-antialiased, base-fast, base-tiny)" in said
+
+
 def test_unreadable_content_is_skipped_counted_and_named(
     quick: list[str], photographs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
