@@ -42,16 +42,32 @@ def test_every_style_says_where_it_comes_from(path: Path) -> None:
     assert json.loads(metadata["parity"])["worst_grey_levels"] <= 1
 
 
-# Somewhat above the worst that ships, by kind of network; docs/quality.md tells what each means.
+# About a sixth above the worst that ships, by kind of network; docs/quality.md tells what each means.
 STABILITY = {
-    "johnson": {"shift_1px": 0.07, "shift_2px": 0.09, "shift_4px": 0.008, "noise": 0.04, "brightness": 0.01},
-    "fast": {"shift_1px": 0.023, "shift_2px": 0.029, "shift_4px": 0.018, "noise": 0.006, "brightness": 0.003},
+    "johnson": {
+        "shift_1px": 0.032,
+        "shift_2px": 0.044,
+        "shift_4px": 0.009,
+        "noise": 0.013,
+        "brightness": 0.004,
+    },
+    "fast": {
+        "shift_1px": 0.027,
+        "shift_2px": 0.033,
+        "shift_4px": 0.017,
+        "noise": 0.0055,
+        "brightness": 0.003,
+    },
+}
+E_STAB = {
+    "johnson": {"sintel_alley_1": 0.043, "sintel_cave_2": 0.073},
+    "fast": {"sintel_alley_1": 0.047, "sintel_cave_2": 0.092},
 }
 ARTEFACTS = {
-    "johnson": {"lattice": 1.2, "lattice_share": 0.02, "stripes": 3.0, "weave": 9.5},
-    "fast": {"lattice": 1.2, "lattice_share": 0.8, "stripes": 0.9, "weave": 1.6},
+    "johnson": {"lattice": 1.7, "lattice_share": 0.02, "stripes": 0.5, "weave": 0.65},
+    "fast": {"lattice": 1.5, "lattice_share": 0.8, "stripes": 1.2, "weave": 1.9},
 }
-BORDERS_AND_BLOBS = {"border_ratio": 3.7, "frame": 28.0, "blobs": 8.0}
+BORDERS_AND_BLOBS = {"border_ratio": 3.1, "frame": 31.0, "blobs": 8.0}
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
@@ -60,8 +76,8 @@ def test_every_style_is_as_still_and_as_clean_as_promised(path: Path) -> None:
     told, model = on_card(path), Stylizer(path)
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     kind = model.metadata["network"]
-    most = STABILITY[kind] | ARTEFACTS[kind] | BORDERS_AND_BLOBS
-    found = told["stability"] | told["artefacts"]
+    most = STABILITY[kind] | E_STAB[kind] | ARTEFACTS[kind] | BORDERS_AND_BLOBS
+    found = told["stability"] | told["stability"]["e_stab"] | told["artefacts"]
     assert {name: found[name] for name, value in most.items() if found[name] > value} == {}
 
 
