@@ -184,7 +184,7 @@ def publish(styles: Path, heldout: Path, flow: Path | None) -> None:
         before = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else {}
         measured = measure(picture, models, heldout, flow, before)
         write_card(cards / f"{name}.md", style.title, style.origin, measured, runs)
-        shown[name], painters[name] = picture, models[0]
+        shown[name], painters[name] = picture, min(models, key=lambda model: not model.stem.endswith("-fast"))
     write_index(cards, {name: PAINTINGS[name].title for name in shown})
     publish_strip(Path("docs/pictures/gallery.jpg"), contact_sheet(shown, painters))
 
