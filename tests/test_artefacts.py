@@ -25,7 +25,6 @@ from fast_nst.artefacts import (
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.quality import builtin_pictures
 from fast_nst.runtime.models import checkpoints_dir
-from fast_nst.runtime.stylizer import Stylizer
 
 Stylize = Callable[[np.ndarray], np.ndarray]
 ROWS, COLUMNS = np.mgrid[:256, :256]
@@ -33,9 +32,9 @@ ROWS, COLUMNS = np.mgrid[:256, :256]
 
 @pytest.fixture(scope="module")
 def painted() -> np.ndarray:
-    """A sky painted by the shipped style, with strokes but without faults: float [256, 256, 3]."""
+    """A sky painted by the base network, with strokes but without faults: float [256, 256, 3]."""
     inside = sky(*SKIES[0], seed=0)[INSET:-INSET, INSET:-INSET]
-    return Stylizer("strokes")(np.ascontiguousarray(inside)).astype(np.float64)
+    return stylize(shipped())(np.ascontiguousarray(inside)).astype(np.float64)
 
 
 def shipped() -> TransformNetwork:
