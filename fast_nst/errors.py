@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Line ends, what steers a terminal, and bytes of a file name that are no text.
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -27,6 +30,16 @@ def one_line(error: BaseException | str) -> str:
     """The first sentence-like line of an error, so that any library's message fits on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return printable(" ".join(lines)) if lines else type(error).__name__
+
+
+@contextmanager
+def user_errors_end(program: str) -> Iterator[None]:
+    """For a script: a `UserError` within ends the process with one line, ``program: message``, and code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{program}: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def printable(text: str) -> str:

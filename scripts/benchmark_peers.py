@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError, user_errors_end
 from fast_nst.runtime.benchmark import BenchmarkOptions, model_subjects, parse_sizes, start_report
 from fast_nst.runtime.benchmark_worker import noise, serve, time_calls
 from fast_nst.runtime.models import resolve_model, unique_names
@@ -230,8 +230,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--worker"]:
         serve(time_peer)
     else:
-        try:
+        with user_errors_end("benchmark_peers"):
             main()
-        except UserError as error:
-            print(f"benchmark_peers: {one_line(error)}", file=sys.stderr)
-            sys.exit(2)

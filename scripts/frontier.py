@@ -9,18 +9,17 @@ that no network was trained on; times are those of `fast-nst benchmark`, in turn
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from gallery_cards import COUNT, LOSS, SIZE
 
 from fast_nst.crops import load_image
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError, user_errors_end
 from fast_nst.evaluate import evaluate
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.pictures import find_pictures
-from fast_nst.quality import named_models, summary
+from fast_nst.quality import UNCHANGED, named_models, summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
 from fast_nst.runtime.rounds import base_of, ratio
@@ -47,7 +46,7 @@ def main() -> None:
     check(options.models, options.style, options.content)
     times = benchmark(options.models, timed)
     losses = evaluate(options.models, judged)
-    ways = [losses.ways[name] for name in losses.ways if name != "photograph"]
+    ways = [losses.ways[name] for name in losses.ways if name != UNCHANGED]
     names = list(dict.fromkeys(cell.name for cell in times.cells))
     conditions = list(dict.fromkeys(_where(cell.condition) for cell in times.cells))
     heads = ["", "content", "style", "total", "1 px shift", *conditions]
@@ -78,8 +77,5 @@ def _where(condition: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
+    with user_errors_end("frontier"):
         main()
-    except UserError as error:
-        print(f"frontier: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)

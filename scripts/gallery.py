@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError, user_errors_end
 
 RECIPES = Path("configs/gallery")
 RUNS = Path("runs/gallery")
@@ -209,8 +209,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with user_errors_end("gallery"):
         main()
-    except UserError as error:
-        print(f"gallery: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)

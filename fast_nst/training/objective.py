@@ -44,10 +44,15 @@ def objective(
     return terms
 
 
-def find_teacher(source: str | None) -> TransformNetwork | None:
-    """The network that `LossConfig.teacher` names, any architecture.
+def find_teacher(
+    source: str | None, device: torch.device, layout: torch.memory_format
+) -> TransformNetwork | None:
+    """The network that `LossConfig.teacher` names, any architecture, frozen.
 
     Raises:
         UserError: there is none.
     """
-    return None if source is None else load_transform(weights_file(Path(source)))[0]
+    if source is None:
+        return None
+    teacher, _ = load_transform(weights_file(Path(source)))
+    return teacher.requires_grad_(False).to(device).to(memory_format=layout)

@@ -68,18 +68,16 @@ def train(config: TrainConfig) -> Path:
     content = open_content(config.content, config.data, config.seed)
     loss_config, loss_network = resolve_loss(config.loss)
     config = replace(config, loss=loss_config)
-    teacher = find_teacher(config.loss.teacher)
+    device = accelerator.device
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    teacher = find_teacher(config.loss.teacher, device, layout)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
     network = initial_network(config) if checkpoint is None else TransformNetwork(config.network)
     if accelerator.is_main_process:
         open_run(config)
     accelerator.wait_for_everyone()
 
-    device = accelerator.device
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
     loss = perceptual_loss(config.loss, loss_network, style, device, layout)
-    if teacher is not None:
-        teacher.requires_grad_(False).to(device).to(memory_format=layout)
     network.to(device).to(memory_format=layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)

@@ -87,9 +87,7 @@ def our_step(config: TrainConfig, variant: str, device: torch.device) -> Step:
     loss_config, loss_network = resolve_loss(config.loss)
     style = torch.rand(1, 3, config.loss.style_size, config.loss.style_size)
     loss = perceptual_loss(loss_config, loss_network, style, device, layout)
-    teacher = find_teacher(config.loss.teacher)
-    if teacher is not None:
-        teacher.requires_grad_(False).to(device).to(memory_format=layout)
+    teacher = find_teacher(config.loss.teacher, device, layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     for group in optimizer.param_groups:

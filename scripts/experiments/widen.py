@@ -9,13 +9,12 @@ For comparisons with a width that takes too long to train from random weights on
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError, one_line, user_errors_end
 from fast_nst.export import weights_file
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 
@@ -56,8 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with user_errors_end("widen"):
         main()
-    except UserError as error:
-        print(f"widen: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
