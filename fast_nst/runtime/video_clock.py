@@ -1,0 +1,61 @@
+"""One line of time through a file whose own clock restarts or leaps, as in joined transport streams."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+_BACK = Fraction(3, 10)  # seconds a stream's decoding times never go back by while its clock runs
+_LEAP = 2  # seconds without a packet of any stream that a transport stream never takes
+_SIDE_BY_SIDE = 1  # seconds that streams stored together are apart at most
+
+
+class Clock:
+    """Moves packets to where they come in the material; to be shown all packets in the file's order.
+
+    A restart is told by a stream's time going back, a leap (only looked for with `leaps`) by all
+    streams going ahead. What follows is put behind what came; packets of other streams that were
+    stored a little late still go by the clock before.
+    """
+
+    def __init__(self, leaps: bool) -> None:
+        self._leaps = leaps
+        self._shifts = [Fraction(0)]  # seconds to add, the newest clock's last
+        self._joined = Fraction(0)  # where the newest began
+        self._next: dict[int, Fraction] = {}  # stream of picture or sound -> where its next packet is due
+
+    def set(self, packet: Packet) -> None:
+        """Give a packet its time in the material."""
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        if ticks is None:
+            return
+        index, own = packet.stream.index, ticks * packet.time_base
+        steady = packet.stream.type != "subtitle"
+        front = max(self._next.values(), default=None)
+        due = self._next.get(index, front)
+        shift = self._shifts[-1]
+        if due is not None and front is not None:
+            shift = self._choose(own, due, front)
+            if steady and self._is_broken(own + shift, due, front):
+                self._joined = due if front - due < _SIDE_BY_SIDE else front
+                shift = self._joined - own
+                self._shifts = [self._shifts[-1], shift]
+        if shift:
+            moved = round(shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + moved
+            packet.dts = None if packet.dts is None else packet.dts + moved
+        if steady:
+            self._next[index] = own + shift + (packet.duration or 0) * packet.time_base
+
+    def _choose(self, own: Fraction, due: Fraction, front: Fraction) -> Fraction:
+        """The newest clock's shift, or the one's before where that fits a packet stored late."""
+        if front > self._joined + _SIDE_BY_SIDE:
+            del self._shifts[:-1]
+        shifts = self._shifts if front - due < _SIDE_BY_SIDE else self._shifts[-1:]
+        return min(reversed(shifts), key=lambda shift: abs(own + shift - due))
+
+    def _is_broken(self, time: Fraction, due: Fraction, front: Fraction) -> bool:
+        return time < due - _BACK or (self._leaps and time > front + _LEAP)
