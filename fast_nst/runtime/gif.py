@@ -43,8 +43,8 @@ class GifClock:
 class Shown:
     """A frame ready for an encoder."""
 
-    pts: int
-    duration: int
+    pts: Fraction | int
+    duration: Fraction | int
     pixels: np.ndarray
     """uint8 RGB [H, W, 3]."""
     opacity: np.ndarray | None = None
@@ -52,7 +52,7 @@ class Shown:
 
 
 class Delays:
-    """Frames at least so long on screen that viewers show them as long as they say.
+    """Times in ticks such that every frame is long enough for viewers to obey its delay.
 
     One that is too short makes the next ones begin late until the time is caught up; one that would be
     over before it could begin is left out, but never the last.
@@ -60,22 +60,24 @@ class Delays:
 
     def __init__(self) -> None:
         self._free = 0  # tick from which the next frame can be shown
-        self._skipped: Shown | None = None
+        self._held: Shown | None = None  # until it is known how long it stays
 
     def add(self, frame: Shown) -> list[Shown]:
-        """The frame with its time, nothing where there is none left for it."""
-        end = frame.pts + frame.duration
-        if end <= self._free:
-            self._skipped = frame
+        """The frame before with its time in whole ticks, nothing where there is none left for it."""
+        held, self._held = self._held, frame
+        if held is None or frame.pts <= self._free:
             return []
-        pts = max(frame.pts, self._free)
-        self._free, self._skipped = pts + _SHORTEST, None
-        return [replace(frame, pts=pts, duration=max(end - pts, _SHORTEST))]
+        return [self._place(held, frame.pts)]
 
     def end(self) -> list[Shown]:
-        """The last frame if it was left out."""
-        last, self._skipped = self._skipped, None
-        return [] if last is None else [replace(last, pts=self._free, duration=_SHORTEST)]
+        """The last frame, if there was one."""
+        held, self._held = self._held, None
+        return [] if held is None else [self._place(held, held.pts + held.duration)]
+
+    def _place(self, frame: Shown, end: Fraction | int) -> Shown:
+        pts = max(round(frame.pts), self._free)
+        self._free = pts + _SHORTEST
+        return replace(frame, pts=pts, duration=max(round(end) - pts, _SHORTEST))
 
 
 class Palettes:

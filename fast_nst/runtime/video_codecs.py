@@ -60,8 +60,14 @@ def keeps_pixel_aspect(muxer: str, codec: str) -> bool:
     return codec == "h264" or muxer in ("mp4", "mov")
 
 
-def encoder_for(codec: str, quality: int, preset: str | None) -> tuple[str, dict[str, str]]:
-    """libav's encoder and its options; quality 75 is each one's usual rate factor."""
+def encoder_for(
+    codec: str, quality: int, preset: str | None, steady: bool = True
+) -> tuple[str, dict[str, str]]:
+    """libav's encoder and its options; quality 75 is each one's usual rate factor.
+
+    Where the frames are not `steady` there are no B-frames: MP4 adds up the times between frames as they
+    are decoded. B-frames decode in another order, and with uneven times the sum misses the end.
+    """
     factor = 45.5 - 0.3 * quality  # x264's: 95 -> 17, 75 -> 23, 50 -> 30.5
     step = None if preset is None else PRESETS.index(preset)
     if codec == "gif":
@@ -76,9 +82,10 @@ def encoder_for(codec: str, quality: int, preset: str | None) -> tuple[str, dict
         speed = {"preset": str(8 if step is None else _AV1_PRESETS[step])}
         return "libsvtav1", {"crf": f"{factor + 12:.0f}", **speed}
     if codec == "hevc":
-        quiet = {"x265-params": "log-level=error"}
-        return "libx265", {"crf": f"{factor + 5:.1f}", "preset": preset or "fast", **quiet}
-    return "libx264", {"crf": f"{factor:.1f}", "preset": preset or _H264_PRESET}
+        more = {"x265-params": "log-level=error" + ("" if steady else ":bframes=0")}
+        return "libx265", {"crf": f"{factor + 5:.1f}", "preset": preset or "fast", **more}
+    more = {} if steady else {"bf": "0"}
+    return "libx264", {"crf": f"{factor:.1f}", "preset": preset or _H264_PRESET, **more}
 
 
 def _has_encoder(codec: str) -> bool:

@@ -100,10 +100,13 @@ class FrameDecoder:
         """The frames ready after one more packet, after an empty one all others; how many are damaged."""
         import av
 
-        self._packets += bool(packet.size)
+        last = not packet.size
+        if last and (packet.pts, packet.dts) != (None, None):
+            return [], 0  # AVI's way to say that the frame before stays
+        self._packets += not last
         self._hidden += packet.is_discard
         try:
-            frames = self._decoder.decode(packet if packet.size else None)
+            frames = self._decoder.decode(None if last else packet)
         except av.error.EOFError:
             frames = []
         except av.FFmpegError:
@@ -113,7 +116,7 @@ class FrameDecoder:
         if self._deinterlacer is None:
             return frames, damaged
         whole = [one for frame in frames for one in self._deinterlacer.push(frame)]
-        return (whole if packet.size else [*whole, *self._deinterlacer.push(None)]), damaged
+        return ([*whole, *self._deinterlacer.push(None)] if last else whole), damaged
 
     def missing(self) -> tuple[int, int]:
         """How many frames did not come though all packets were read that the file states, and of how many."""

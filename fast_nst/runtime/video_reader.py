@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _STATE_THEIR_LENGTH = ("mov", "matroska", "avi", "asf", "flv", "mxf", "nut")
+_RATE_IS_A_CLAIM = ("matroska", "asf", "flv", "nut")  # every frame has a time of its own all the same
 _MISSING = Fraction(1, 4)  # seconds a file may end before the length it states
 _HEAVY = 256  # packets without a frame between them after which they are handed on all the same
 
@@ -64,6 +65,7 @@ class VideoReader:
             others = [s for s in self.container.streams if s.type in ("audio", "subtitle")]
             self._streams = [self.video, *others]
             self.copied = [stream for stream in others if copied(stream)]
+            self._kind = self.container.format.name.split(",")[0]
             self._packets = PacketReader(self.container, self._streams, self.video)
             self._decoder = FrameDecoder(self.video, wanted.deinterlace)
             self._begin = self._shift = begin_of(self.container)
@@ -232,7 +234,7 @@ class VideoReader:
             self._missing = f"{missing} of its {stated} frames did not decode"
 
     def _ends_early(self) -> bool:
-        if self.container.format.name.split(",")[0] not in _STATE_THEIR_LENGTH:
+        if self._kind not in _STATE_THEIR_LENGTH:
             return False
         duration, time_base = self.video.duration, self.video.time_base
         if duration is not None and time_base is not None:
@@ -270,7 +272,7 @@ class VideoReader:
             color=MAPPED if hdr and self._wanted.tone_map else color_for_size(color_of(frame), *fitted),
             pixel_aspect=aspect,
             frames=frames or None,
-            steady=self.video.average_rate == self.video.base_rate,
+            steady=self._kind not in _RATE_IS_A_CLAIM and self.video.average_rate == self.video.base_rate,
             opacity=has_alpha(frame) and self._wanted.alpha == "keep",
             deep=hdr and not self._wanted.tone_map,
         )

@@ -111,8 +111,7 @@ class VideoWriter:
                 return
             self._check(step)
             scale = self._clip.time_base / self._time_base
-            pts, duration = round(step.pts * scale), round(step.duration * scale)
-            shown = Shown(pts, duration, pixels, step.opacity)
+            shown = Shown(step.pts * scale, step.duration * scale, pixels, step.opacity)
             for one in self._delays.add(shown) if self._delays else [shown]:
                 self._encode(one, step)
 
@@ -140,10 +139,11 @@ class VideoWriter:
             logger.warning("%s: closed captions are left out: %s carries none", self._name, self._codec)
 
     def _encode(self, shown: Shown, step: Step) -> None:
-        self._durations[shown.pts] = shown.duration
+        pts, duration = int(shown.pts), int(shown.duration)  # whole ticks by now
+        self._durations[pts] = duration
         captions = step.captions if self._codec in WITH_CAPTIONS else None
         frame = self._frames.make(shown.pixels, shown.opacity, captions)
-        frame.pts, frame.time_base, frame.duration = shown.pts, self._time_base, shown.duration
+        frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
         for ready in self._palettes.turn(frame) if self._palettes else [frame]:
             self._mux(self._video.encode(ready))
 
@@ -157,12 +157,9 @@ class VideoWriter:
         from av.codec.codec import UnknownCodecError
 
         clip = self._clip
-        encoder, options = encoder_for(codec, quality, preset)
+        steady = clip.steady or self._muxer not in ("mp4", "mov")
+        encoder, options = encoder_for(codec, quality, preset, steady)
         rate = rate_for(codec, clip.rate)
-        if codec == "h264" and not clip.steady:
-            # MP4 adds up the times between frames as they are decoded. B-frames decode in another
-            # order, and with uneven times the sum misses the end.
-            options["bf"] = "0"
         try:
             stream = self._output.add_stream(encoder, rate=rate, options=options)
         except UnknownCodecError as error:
