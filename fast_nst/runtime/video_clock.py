@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from av.packet import Packet
 
-_BACK = Fraction(3, 10)  # seconds a stream's decoding times never go back by while its clock runs
+_BACK = Fraction(1, 10)  # seconds a stream's decoding times never go back by while its clock runs
 _LEAP = 2  # seconds without a packet of any stream that a transport stream never takes
 _SIDE_BY_SIDE = 1  # seconds that streams stored together are apart at most
 
@@ -39,7 +39,8 @@ class Clock:
         shift = self._shifts[-1]
         if due is not None and front is not None:
             shift = self._choose(own, due, front)
-            if steady and self._is_broken(own + shift, due, front):
+            # Streams begin side by side or not: only those that have begun can be out of step.
+            if index in self._next and self._is_broken(own + shift, due, front):
                 self._joined = due if front - due < _SIDE_BY_SIDE else front
                 shift = self._joined - own
                 self._shifts = [self._shifts[-1], shift]

@@ -54,7 +54,7 @@ class PacketReader:
                 if self._clock is not None:
                     self._clock.set(packet)
                 yield packet
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, OverflowError) as error:
             self.broken = f"reading fails ({reason_of(error)})"
             flush = av.Packet()
             flush.stream = self._video
@@ -113,10 +113,19 @@ class FrameDecoder:
             return [], 1
         self._frames += len(frames)
         damaged = sum(frame.is_corrupt for frame in frames)
+        return self._whole(frames, last), damaged
+
+    def _whole(self, frames: list[VideoFrame], last: bool) -> list[VideoFrame]:
+        import av
+
         if self._deinterlacer is None:
-            return frames, damaged
-        whole = [one for frame in frames for one in self._deinterlacer.push(frame)]
-        return ([*whole, *self._deinterlacer.push(None)] if last else whole), damaged
+            return frames
+        try:
+            whole = [one for frame in frames for one in self._deinterlacer.push(frame)]
+            return [*whole, *self._deinterlacer.push(None)] if last else whole
+        except av.FFmpegError:  # they are too small for the filter
+            self._deinterlacer = None
+            return frames
 
     def missing(self) -> tuple[int, int]:
         """How many frames did not come though all packets were read that the file states, and of how many."""

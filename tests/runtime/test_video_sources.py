@@ -65,6 +65,7 @@ def film(
     first: int = 0,
     at: list[float] = [0.4, 1.2],  # noqa: B006
     sound: str = "aac",
+    bit_rate: int = 96_000,
     sound_first: bool = False,
     without: tuple[float, float] = (0, 0),
     **muxing: str,
@@ -203,6 +204,18 @@ def test_a_rate_that_the_file_claims_does_not_shorten_it(
         assert container.duration / av.time_base == pytest.approx(9.04, abs=0.05)
 
 
+def test_sound_stored_after_the_pictures_is_no_clock_that_restarts(
+    negative: Stylizer, tmp_path: Path
+) -> None:
+    """Low rates of sound fill a transport stream's packet only after some pictures."""
+    clip = film(tmp_path / "in.ts", sound="ac3", max_delay="3000000")
+    lead = heard(clip)[0] - look(clip).seconds[0]
+    run(negative, clip, tmp_path / "out.mp4")
+    assert heard(tmp_path / "out.mp4")[0] - look(tmp_path / "out.mp4").seconds[0] == pytest.approx(
+        lead, abs=0.01
+    )
+
+
 # --- GIF -----------------------------------------------------------------------------------------
 
 
@@ -298,7 +311,7 @@ def test_sound_that_the_container_takes_is_not_touched(
     assert look(tmp_path / target).kinds[1:] == [f"audio/{kind}"]
 
 
-# --- captions, 360°, interlaced ------------------------------------------------------------------
+# --- captions, 360 degrees, interlaced ------------------------------------------------------------------
 
 
 def with_captions(path: Path) -> Path:
@@ -366,7 +379,7 @@ def test_a_360_degree_video_that_becomes_flat_is_named(
     (tmp_path / "in.mp4").write_bytes(data)
     run(negative, tmp_path / "in.mp4", tmp_path / "out.mp4")
     assert caplog.messages == [
-        f"{tmp_path / 'out.mp4'}: what makes it a 360° video is left out: players show it flat"
+        f"{tmp_path / 'out.mp4'}: what makes it a 360-degree video is left out: players show it flat"
     ]
 
 
