@@ -25,31 +25,39 @@ class Clock:
         self._leaps = leaps
         self._shifts = [Fraction(0)]  # seconds to add, the newest clock's last
         self._joined = Fraction(0)  # where the newest began
-        self._next: dict[int, Fraction] = {}  # stream of picture or sound -> where its next packet is due
+        # Stream of picture or sound -> where its last packet began, and where the next one is due.
+        self._last: dict[int, Fraction] = {}
+        self._next: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
         """Give a packet its time in the material."""
-        ticks = packet.dts if packet.dts is not None else packet.pts
+        index, kind = packet.stream.index, packet.stream.type
+        # The order of pictures on screen is not that of their packets, which a clock goes by.
+        ticks = packet.pts if packet.dts is None and kind != "video" else packet.dts
         if ticks is None:
+            self._move(packet, self._shifts[-1])
             return
-        index, own = packet.stream.index, ticks * packet.time_base
-        steady = packet.stream.type != "subtitle"
+        own = ticks * packet.time_base
         front = max(self._next.values(), default=None)
         due = self._next.get(index, front)
         shift = self._shifts[-1]
         if due is not None and front is not None:
             shift = self._choose(own, due, front)
             # Streams begin side by side or not: only those that have begun can be out of step.
-            if index in self._next and self._is_broken(own + shift, due, front):
+            if index in self._last and self._is_broken(own + shift, self._last[index], front):
                 self._joined = due if front - due < _SIDE_BY_SIDE else front
                 shift = self._joined - own
                 self._shifts = [self._shifts[-1], shift]
-        if shift:
-            moved = round(shift / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts + moved
-            packet.dts = None if packet.dts is None else packet.dts + moved
-        if steady:
+        self._move(packet, shift)
+        if kind != "subtitle":
+            self._last[index] = own + shift
             self._next[index] = own + shift + (packet.duration or 0) * packet.time_base
+
+    def _move(self, packet: Packet, shift: Fraction) -> None:
+        if shift:
+            ticks = round(shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _choose(self, own: Fraction, due: Fraction, front: Fraction) -> Fraction:
         """The newest clock's shift, or the one's before where that fits a packet stored late."""
@@ -58,5 +66,5 @@ class Clock:
         shifts = self._shifts if front - due < _SIDE_BY_SIDE else self._shifts[-1:]
         return min(reversed(shifts), key=lambda shift: abs(own + shift - due))
 
-    def _is_broken(self, time: Fraction, due: Fraction, front: Fraction) -> bool:
-        return time < due - _BACK or (self._leaps and time > front + _LEAP)
+    def _is_broken(self, time: Fraction, last: Fraction, front: Fraction) -> bool:
+        return time < last - _BACK or (self._leaps and time > front + _LEAP)

@@ -96,7 +96,7 @@ def sound_graph(frame: AudioFrame, rate: int, layout: str, format: str) -> Graph
         layout=frame.layout.name,
         time_base=_time_base(frame),
     )
-    steady = graph.add("aresample", "async=1:min_hard_comp=0.01")
+    steady = graph.add("aresample", "async=1:min_hard_comp=0.02")
     kind = graph.add("aformat", f"sample_fmts={format}:sample_rates={rate}:channel_layouts={layout}")
     graph.link_nodes(source, steady, kind, graph.add("abuffersink")).configure()
     return graph
