@@ -25,9 +25,11 @@ class Clock:
         self._leaps = leaps
         self._shifts = [Fraction(0)]  # seconds to add, the newest clock's last
         self._joined = Fraction(0)  # where the newest began
-        # Stream of picture or sound -> where its last packet began, and where the next one is due.
+        # Stream of picture or sound -> where its last packet began, where the next one is due, both by
+        # the order of decoding; and until when it is seen or heard.
         self._last: dict[int, Fraction] = {}
         self._next: dict[int, Fraction] = {}
+        self._end: dict[int, Fraction] = {}
 
     def set(self, packet: Packet) -> None:
         """Give a packet its time in the material."""
@@ -45,13 +47,17 @@ class Clock:
             shift = self._choose(own, due, front)
             # Streams begin side by side or not: only those that have begun can be out of step.
             if index in self._last and self._is_broken(own + shift, self._last[index], front):
-                self._joined = due if front - due < _SIDE_BY_SIDE else front
-                shift = self._joined - own
+                end = self._end[index]
+                self._joined = end if front - end < _SIDE_BY_SIDE else front
+                shift = self._joined - (own if packet.pts is None else packet.pts * packet.time_base)
                 self._shifts = [self._shifts[-1], shift]
         self._move(packet, shift)
         if kind != "subtitle":
             self._last[index] = own + shift
-            self._next[index] = own + shift + (packet.duration or 0) * packet.time_base
+            length = (packet.duration or 0) * packet.time_base
+            self._next[index] = own + shift + length
+            shown = own + shift if packet.pts is None else packet.pts * packet.time_base
+            self._end[index] = max(self._end.get(index, shown), shown + length)
 
     def _move(self, packet: Packet, shift: Fraction) -> None:
         if shift:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
+_MOST = 0.9  # of a file; the rest may be an index
 _CLOCK_STARTS_ANYWHERE = 0x200  # libavformat's AVFMT_TS_DISCONT: MPEG-TS and the like
 
 
@@ -29,6 +31,8 @@ class PacketReader:
         name = container.format.name.split(",")[0]
         leaps = bool(container.format.flags & _CLOCK_STARTS_ANYWHERE)
         # MP4's times come from one table: they cannot restart, but go back where an edit repeats something.
+        # libav's FLV demuxer stops without a word where another file was appended.
+        self._stops = name == "flv"
         self._clock = GifClock() if name == "gif" else None if name == "mov" else Clock(leaps)
         self._loose = leaps or name == "gif"
         self.broken = ""
@@ -49,11 +53,15 @@ class PacketReader:
         """All packets; where reading fails, what the decoder still holds comes out at the end."""
         import av
 
+        reached = 0
         try:
             for packet in self._container.demux(self._streams):
                 if self._clock is not None:
                     self._clock.set(packet)
+                reached = max(reached, (packet.pos or 0) + packet.size)
                 yield packet
+            if self._stops and reached < self._container.size * _MOST:
+                self.broken = f"reading stops at {100 * reached // self._container.size} % of the file"
         except (av.FFmpegError, ValueError, OverflowError) as error:
             self.broken = f"reading fails ({reason_of(error)})"
             flush = av.Packet()
@@ -83,13 +91,17 @@ class PacketReader:
 
 
 class FrameDecoder:
-    """The decoder of a stream's pictures, which counts them; interlaced ones are made whole on request."""
+    """The decoder of a stream's pictures, which counts them; interlaced ones are made whole on request.
 
-    def __init__(self, video: VideoStream, deinterlace: bool) -> None:
+    Where the file has no times of showing (AVI), frames take those of decoding, which are as many, in turn.
+    """
+
+    def __init__(self, video: VideoStream, deinterlace: bool, timed: bool) -> None:
         self._video = video
         self._decoder = decoder_of(video)
         self._deinterlacer = Deinterlacer() if deinterlace else None
         self._packets = self._hidden = self._frames = 0
+        self._times: deque[int | None] | None = None if timed else deque()
 
     @property
     def name(self) -> str:
@@ -112,6 +124,10 @@ class FrameDecoder:
         except av.FFmpegError:
             return [], 1
         self._frames += len(frames)
+        if self._times is not None:
+            self._times.append(packet.dts)
+            for frame in frames:
+                frame.pts = self._times.popleft() if self._times else None
         damaged = sum(frame.is_corrupt for frame in frames)
         return self._whole(frames, last), damaged
 

@@ -67,7 +67,7 @@ class VideoReader:
             self.copied = [stream for stream in others if copied(stream)]
             self._kind = self.container.format.name.split(",")[0]
             self._packets = PacketReader(self.container, self._streams, self.video)
-            self._decoder = FrameDecoder(self.video, wanted.deinterlace)
+            self._decoder = FrameDecoder(self.video, wanted.deinterlace, timed=self._kind != "avi")
             self._begin = self._shift = begin_of(self.container)
             self._cut = None if wanted.end is None else self._begin + wanted.end
             self._started = False
