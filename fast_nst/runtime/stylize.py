@@ -57,6 +57,9 @@ class StylizeOptions:
     """From 0 (the picture as it was) to 1 (the style in full)."""
     preserve_color: bool = False
     """Keep the picture's own colors; take only light and dark from the style."""
+    alpha: str = "white"
+    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
+    name."""
     format: str | None = None
     """Pictures: jpg, png, webp, tiff, bmp or avif; videos: mp4, mov, mkv, webm or gif, and a picture format
     for folders of their frames. Default: as the input, png or mp4 if that cannot be."""
@@ -87,9 +90,6 @@ class StylizeOptions:
     """Videos: h264, vp9 or av1. Default: h264, and vp9 in webm."""
     preset: str | None = None
     """Videos: how long the encoder looks for a smaller file, from ultrafast to veryslow as x264 names it."""
-    alpha: str = "white"
-    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
-    name."""
     hdr: Literal["tonemap", "keep"] = "tonemap"
     """Videos in HDR (PQ, HLG): tonemap them to SDR, or keep it (formats that carry it)."""
     deinterlace: Literal["auto", "off"] = "auto"
