@@ -257,8 +257,9 @@ class VideoReader:
         hdr = is_hdr(frame)
         if hdr and self._wanted.tone_map:
             self.notes.append("HDR is tone-mapped to SDR (--hdr keep leaves it)")
-        if side_data(frame, "SPHERICAL") is not None:
-            self.notes.append("what makes it a 360-degree video is left out: players show it flat")
+        for name, kind in (("SPHERICAL", "360-degree"), ("STEREO3D", "3D")):
+            if side_data(frame, name) is not None:
+                self.notes.append(f"what makes it a {kind} video is left out: players show it flat")
         rate = rate_of(self.video)
         length = (self._wanted.end or length_of(self.container)) - self._wanted.start
         frames = self.video.frames

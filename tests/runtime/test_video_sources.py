@@ -405,6 +405,16 @@ def test_a_360_degree_video_that_becomes_flat_is_named(
     ]
 
 
+def test_a_stereo_video_that_becomes_flat_is_named(
+    negative: Stylizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", options={"x264-params": "frame-packing=3"})  # side by side
+    run(negative, clip, tmp_path / "out.mp4")
+    assert caplog.messages == [
+        f"{tmp_path / 'out.mp4'}: what makes it a 3D video is left out: players show it flat"
+    ]
+
+
 def interlaced(path: Path, codec: str, order: str, options: dict[str, str]) -> Path:
     """A bar that moves from field to field."""
     with av.open(str(path), "w") as output:
