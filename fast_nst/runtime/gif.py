@@ -23,7 +23,10 @@ _SHORTEST, _INSTEAD = 2, 10  # ticks; viewers show a frame for ten that asks for
 
 
 class GifClock:
-    """Moves a GIF's packets to where viewers show them; libav does so for delays of 0 only."""
+    """Moves a GIF's packets to where viewers show them.
+
+    libav does so for delays of 0 only, and gives a frame without a delay that of the one before.
+    """
 
     def __init__(self) -> None:
         self._late = 0
@@ -34,9 +37,25 @@ class GifClock:
             return
         packet.pts += self._late
         packet.dts = packet.pts
-        if packet.duration is not None and 0 < packet.duration < _SHORTEST:
-            self._late += _INSTEAD - packet.duration
+        length = packet.duration or 0
+        if 0 < length < _SHORTEST or not _states_delay(bytes(packet)):
+            self._late += _INSTEAD - length
             packet.duration = _INSTEAD
+
+
+def _states_delay(data: bytes) -> bool:
+    """Whether a frame has a graphic control extension; before the first one comes the file's header."""
+    at = 0
+    if data.startswith(b"GIF8") and len(data) > 13:
+        at = 13 + (3 * 2 ** ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while data[at : at + 1] == b"\x21":
+        if data[at + 1 : at + 2] == b"\xf9":
+            return True
+        at += 2
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return False
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,7 @@ def delays(path: Path) -> list[int]:
         ([300, 10, 700], [300, 100, 700]),
         ([20, 20, 500], [20, 20, 500]),
         ([500, 50, 10, 10, 2500], [500, 50, 100, 100, 2500]),
+        ([500, 0, 0, 700], [500, 100, 100, 700]),  # Pillow leaves the delay of 0 out
     ],
 )
 def test_a_gif_lasts_as_long_as_viewers_show_it(
