@@ -129,7 +129,7 @@ def _parse(verb: str, options: type, arguments: list[str], positional: str = "")
 
 
 def _train(arguments: list[str]) -> int:
-    """train a style: --style PICTURE [--content DIR|HUB-ID|builtin] [--config YAML]"""
+    """train styles: --style PICTURE|FOLDER [--content DIR|HUB-ID|builtin] [--config YAML]"""
     from accelerate import PartialState
 
     from fast_nst.config import TrainConfig
@@ -196,24 +196,6 @@ def _optimize(arguments: list[str]) -> int:
         raise UserError("optimize takes two pictures: the content and the style (or 'strokes')")
     optimize_file(Path(pictures[0]), pictures[1], config)
     print(config.output)
-    return OK
-
-
-def _pretrain(arguments: list[str]) -> int:
-    """train a network to start styles from, on many at once: --styles DIR --content DIR"""
-    from fast_nst.training.pretrain import PretrainConfig, pretrain
-
-    _, config = _parse("pretrain", PretrainConfig, arguments)
-    print(pretrain(config))
-    return OK
-
-
-def _distill(arguments: list[str]) -> int:
-    """distill the compact loss network from a teacher"""
-    from fast_nst.training.distill import DistillConfig, distill
-
-    _, config = _parse("backbone distill", DistillConfig, arguments)
-    print(distill(config))
     return OK
 
 
@@ -330,7 +312,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "serve": _serve,
     "optimize": _optimize,
-    "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
     "benchmark": _benchmark,
@@ -338,7 +319,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "models": _models,
     "backbone train": _backbone_train,
     "backbone evaluate": _backbone_evaluate,
-    "backbone distill": _distill,
 }
 
 

@@ -28,10 +28,10 @@ from fast_nst.runtime.benchmark import model_subjects
 from fast_nst.runtime.rounds import measure
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.scorecard import Scorecard, Way
-from fast_nst.training.batches import style_path
 from fast_nst.training.descent import Descent
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
+from fast_nst.training.styles import style_path
 
 TIMED_ROUNDS, TIMED_SECONDS = 3, 0.5
 SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
@@ -57,7 +57,7 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     style = load_image(style_path(options.style), options.style_size)
     config, network = resolve_loss(options.loss)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loss = perceptual_loss(config, network, style, device)
+    loss = perceptual_loss(config, network, [style], device)
     shown_at = sorted({min(SHOWN_AT, options.baseline), options.baseline} - {0})
     baselines = {at: f"baseline, {at} iterations" for at in shown_at}
     ways = {name: Way() for name in (UNCHANGED, *baselines.values(), *stylizers)}

@@ -14,8 +14,8 @@ from PIL import Image
 
 from fast_nst.cli import main
 from fast_nst.evaluate import equals_iterations
-from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.scorecard import quartiles
+from fast_nst.shipped import checkpoints_dir
 
 
 @pytest.fixture(scope="module")

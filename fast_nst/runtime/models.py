@@ -7,20 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fast_nst.errors import UserError
-
-_PACKAGE = Path(__file__).parents[1]
-
-
-def checkpoints_dir() -> Path:
-    """The folder of shipped weights: inside the installed package, or at the top of a clone."""
-    installed = _PACKAGE / "checkpoints"
-    return installed if installed.is_dir() else _PACKAGE.parent / "checkpoints"
-
-
-def list_models() -> dict[str, Path]:
-    """The shipped styles, name -> ONNX file, sorted by name."""
-    paths = (checkpoints_dir() / "styles").glob("*.onnx")
-    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+from fast_nst.shipped import list_models
 
 
 def resolve_model(name_or_path: str | Path) -> Path:

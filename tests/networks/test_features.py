@@ -17,7 +17,7 @@ from fast_nst.crops import to_float, to_tensor
 from fast_nst.errors import UserError
 from fast_nst.networks import vgg
 from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
-from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.shipped import checkpoints_dir
 
 
 def torchvision_layers() -> torch.nn.Sequential:

@@ -17,8 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fast_nst.cli import main
 from fast_nst.networks.transform import load_transform
-from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.shipped import checkpoints_dir
 
 
 def weights(folder: Path) -> torch.Tensor:

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import decode_picture, picture_bytes, resize_longer_side
-from fast_nst.runtime.models import list_models, resolve_model, unique_names
+from fast_nst.runtime.models import resolve_model, unique_names
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.shipped import list_models
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "chelsea.jpg"
 _KEPT = 8  # sessions; each holds its weights and the working memory of its largest picture

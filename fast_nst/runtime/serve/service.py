@@ -15,7 +15,7 @@ import numpy as np
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
-from fast_nst.runtime.models import list_models, resolve_model, short_name
+from fast_nst.runtime.models import resolve_model, short_name
 from fast_nst.runtime.serve.batching import Batcher
 from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.limits import Room
@@ -24,6 +24,7 @@ from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.parameters import Parameters
 from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
+from fast_nst.shipped import list_models
 
 _PATIENCE_AT_THE_END = 2.0  # seconds
 

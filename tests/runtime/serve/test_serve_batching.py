@@ -14,8 +14,8 @@ import pytest
 from running_server import Running, assert_refused, encoded, noise, pixels_of, running
 
 from fast_nst import Stylizer
-from fast_nst.runtime.models import list_models
 from fast_nst.runtime.serve.batching import Batcher
+from fast_nst.shipped import list_models
 
 
 @pytest.fixture(scope="module")
