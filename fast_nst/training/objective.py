@@ -20,7 +20,7 @@ def objective(
     config: LossConfig,
     seed: tuple[int, ...],
 ) -> dict[str, Tensor]:
-    """Loss terms of what ``network`` paints of ``images`` [N, 3, H, W] in [0, 1]; unweighted but for the total.
+    """Loss terms of what ``network`` paints of ``images`` [N, 3, H, W] in [0, 1], the total weighted.
 
     ``style``: the number of each picture's style, [N]. ``seed`` gives the changes that the stability loss
     makes; its term is there where its weight is not 0.

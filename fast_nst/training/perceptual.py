@@ -45,7 +45,7 @@ def perceptual_loss(
     device: torch.device,
     layout: torch.memory_format = torch.contiguous_format,
 ) -> PerceptualLoss:
-    """The loss against ``styles``, [1, 3, H, W] each, on ``device``; the first two are from `resolve_loss`."""
+    """The loss against ``styles``, [1, 3, H, W] each, on ``device``; see `resolve_loss` for the first two."""
     network.to(device).to(memory_format=layout)
     *style_taps, content_tap = _taps(config)
     loss = PerceptualLoss(
