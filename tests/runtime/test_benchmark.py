@@ -260,6 +260,17 @@ def test_blanks_between_providers_are_no_part_of_their_names() -> None:
     assert told == ["cpu", "cuda"]
 
 
+def test_styles_of_a_file_of_many_are_told_apart_and_none_need_be_named(
+    gallery_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [str(gallery_model), f"{gallery_model}:waves", f"{gallery_model}:waves:0.6+udnie:0.4"]
+    assert main(["benchmark", *models, "--sizes", "16", "--json", *QUICK]) == 0
+    names = [cell["name"] for cell in json.loads(capsys.readouterr().out)["cells"]]
+    assert names == ["gallery", "gallery:waves", "gallery:waves:0.6+udnie:0.4"]
+    assert main(["benchmark", f"{gallery_model}:wave", "--sizes", "16", *QUICK]) == 2
+    assert "did you mean waves" in capsys.readouterr().err
+
+
 def test_names_tell_models_apart(tmp_path: Path) -> None:
     files = tmp_path / "run" / "model.onnx", tmp_path / "other" / "a.onnx", tmp_path / "a.onnx"
     run, other, again = (Model(path, short_name(path)) for path in files)

@@ -19,7 +19,7 @@ from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.limits import Room
 from fast_nst.runtime.serve.metrics import Metrics
 from fast_nst.runtime.serve.options import ServeOptions
-from fast_nst.runtime.serve.parameters import Parameters
+from fast_nst.runtime.serve.parameters import Parameters, shares_for
 from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
 from fast_nst.shipped import list_models
@@ -95,9 +95,10 @@ class Service:
 
     async def _stylize(self, data: bytes, wanted: Parameters) -> Painted:
         limits = self.options.max_pixels, self.options.max_size
+        shares = shares_for(wanted, self.models[wanted.model])
         with self.batcher.coming(wanted.model):
             picture = await self._on_thread(decode_upload, data, wanted.size, *limits)
-            result = self.batcher.submit(wanted.model, picture.pixels)
+            result = self.batcher.submit(wanted.model, picture.pixels, shares)
         stylized = await result
 
         def finish() -> Painted:
