@@ -6,6 +6,7 @@ import difflib
 import itertools
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -37,7 +38,7 @@ def style_rows(style: Styles, names: Sequence[str], source: str) -> np.ndarray:
         if each and all(isinstance(one, Mapping) for one in each):
             return _shares([one for one in each if isinstance(one, Mapping)], names, source)
         rows = np.atleast_2d(np.asarray(style, np.float64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{style!r} is no style: give a name, a mixture or weights") from None
     if rows.ndim != 2 or rows.shape[1] != len(names):
         raise UserError(
@@ -124,9 +125,9 @@ def _shares(each: Sequence[Mapping[str, float]], names: Sequence[str], source: s
 
 
 def _weight(name: str, weight: object) -> float:
-    if not isinstance(weight, int | float | np.number) or not (0 <= weight < math.inf):
-        raise UserError(f"the weight of style {name} must be a number from 0 up, not {weight}")
-    return float(weight)
+    if isinstance(weight, int | float | np.number) and 0 <= weight <= sys.float_info.max:
+        return float(weight)
+    raise UserError(f"the weight of style {name} must be a number from 0 up, not {weight}")
 
 
 def _seconds(text: str, part: str) -> float:

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from fast_nst import Stylizer
 from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.runtime.models import find_model, unique_names
+from fast_nst.runtime.styles import style_over_time, style_rows
 from fast_nst.runtime.video import VideoOptions, stylize_video
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +109,34 @@ def test_a_wrong_style_is_one_clear_line(many: Stylizer, style: Any, said: str) 
     assert "\n" not in str(caught.value)
 
 
+PARTS = st.sampled_from([*"abc", ",", "+", ":", "@", " ", "0.5", "1e308", "5e-324", "-1", "nan", "1_0", ""])
+NUMBERS = st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.none())
+
+
+@example(style={"a": 10**400})
+@example(style=[10**400, 1, 1])
+@given(
+    style=st.one_of(
+        st.lists(PARTS, max_size=8).map("".join),
+        st.dictionaries(st.sampled_from("abcd"), NUMBERS),
+        st.lists(NUMBERS, max_size=4),
+        st.lists(st.lists(NUMBERS, max_size=4), max_size=3),
+        NUMBERS,
+    )
+)
+def test_whatever_is_given_as_a_style_is_shares_or_one_clear_line(style: Any) -> None:
+    try:
+        rows = style_rows(style, ["a", "b", "c"], "m.onnx")
+        course = style_over_time(style, ["a", "b", "c"], "m.onnx")(1.5)
+    except UserError:
+        return
+    assert rows.dtype == np.float32
+    assert rows.shape[1] == 3
+    for row in (*rows, course):
+        assert (row >= 0).all()
+        assert row.sum() == pytest.approx(1)
+
+
 def test_without_a_style_named_the_styles_are_listed(many: Stylizer) -> None:
     with pytest.raises(UserError, match=r"holds 3 styles; name one with --style .*: waves, scream, udnie$"):
         many(noise(8, 8))
@@ -122,7 +153,12 @@ def test_a_file_whose_names_do_not_fit_its_weights_is_refused(gallery_model: Pat
     import onnx
 
     model = onnx.load(gallery_model)
-    for styles, said in (('[{"name": "waves"}]', "mixes 3 styles and names 1"), ("{", "damaged")):
+    for styles, said in (
+        ('[{"name": "waves"}]', "mixes 3 styles and names 1"),
+        ("{", "damaged"),
+        ('[{"name": 5}, {"name": "a"}, {"name": "b"}]', "not all of it is text"),
+        ('[{"name": "b"}, {"name": "a"}, {"name": "b"}]', "two have one name"),
+    ):
         onnx.helper.set_model_props(model, {"styles": styles})
         onnx.save(model, tmp_path / "bad.onnx")
         with pytest.raises(UserError, match=said):
