@@ -80,7 +80,7 @@ def time_stylizer(request: dict[str, Any]) -> dict[str, Any]:
     ``seconds``."""
     threads, provider = request["threads"], request["provider"]
     providers = [provider] if provider else None
-    stylizer = Stylizer(request["path"], request["style"], threads=threads, providers=providers)
+    stylizer = Stylizer(request["path"], request.get("style"), threads=threads, providers=providers)
     if stylizer.style is None:  # all of a file's styles take the same time
         stylizer.style = stylizer.style_names[0]
     pixels = noise(request)
