@@ -16,6 +16,7 @@ from fast_nst import __version__
 from fast_nst.contract import IMAGE, STYLE_WEIGHTS, STYLES, STYLIZED
 from fast_nst.errors import UserError
 from fast_nst.files import whole_file
+from fast_nst.runtime.failures import explain_failure
 from fast_nst.runtime.models import find_model
 from fast_nst.runtime.probe import read_graph
 from fast_nst.runtime.stages import is_norm, nodes_between
@@ -39,8 +40,9 @@ def fold_style(
     depends = {STYLE_WEIGHTS}
     for node in graph.node:  # in topological order
         depends.update(node.output if depends.intersection(node.input) else ())
-    norms = {id(node): node for node in graph.node if is_norm(node) and depends.intersection(node.input[1:])}
-    constants = _run(model, [name for norm in norms.values() for name in norm.input[1:]], row, open_session)
+    norms = [node for node in graph.node if is_norm(node) and depends.intersection(node.input[1:])]
+    asked = [tensor for norm in norms for tensor in norm.input[1:]]
+    constants = _run(model, asked, row, name, open_session)
     made = {name: node for node in graph.node for name in node.output}
     used = {name: [node for node in graph.node if name in node.input] for name in made}
     folded = onnx.ModelProto()
@@ -48,8 +50,8 @@ def fold_style(
     del folded.graph.node[:], folded.graph.initializer[:], folded.graph.input[:]
     nodes, initializers = [], list(graph.initializer)
     for node in graph.node:
-        if norm := norms.get(id(node)):
-            node = onnx.NodeProto()
+        if node in norms:
+            norm, node = node, onnx.NodeProto()
             node.CopyFrom(norm)
             before, after = made[norm.input[0]], used[norm.output[0]]
             # In a file of many the pictures' channels stand beside each other around a norm.
@@ -74,15 +76,24 @@ def fold_style(
 
 
 def _run(
-    model: onnx.ModelProto, names: list[str], row: np.ndarray, open_session: Callable[[bytes], Any]
+    model: onnx.ModelProto,
+    names: list[str],
+    row: np.ndarray,
+    name: str,
+    open_session: Callable[[bytes], Any],
 ) -> dict[str, np.ndarray]:
     """Tensors that depend on the weights alone, for one picture."""
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     del asked.graph.output[:]
     asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    feeds = {IMAGE: np.zeros((1, 1, 1, 3), np.uint8), STYLE_WEIGHTS: row}
-    return dict(zip(names, open_session(asked.SerializeToString()).run(names, feeds), strict=True))
+    picture = np.zeros((1, 1, 1, 3), np.uint8)
+    session = open_session(asked.SerializeToString()) if names else None
+    try:
+        found = session.run(names, {IMAGE: picture, STYLE_WEIGHTS: row}) if session else []
+    except Exception as error:
+        raise explain_failure(error, name, picture.shape) from error
+    return dict(zip(names, found, strict=True))
 
 
 def export_style(source: str, style: str | None, target: Path, opset: int) -> int:
