@@ -34,7 +34,7 @@ from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
 from fast_nst.runtime.styles import is_timed
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
-from fast_nst.runtime.video_writer import choose_codec
+from fast_nst.runtime.video_codecs import choose_codec
 from fast_nst.stop import StopRequest
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class StylizeOptions:
     """From 0 (the picture as it was) to 1 (the style in full)."""
     preserve_color: bool = False
     """Keep the picture's own colors; take only light and dark from the style."""
+    alpha: str = "white"
+    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
+    name."""
     format: str | None = None
     """Pictures: jpg, png, webp, tiff, bmp or avif; videos: mp4, mov, mkv, webm or gif, and a picture format
     for folders of their frames. Default: as the input, png or mp4 if that cannot be."""
@@ -92,6 +95,12 @@ class StylizeOptions:
     """Frames per second of a video made of pictures, such as 24 or 30000/1001."""
     codec: str | None = None
     """Videos: h264, vp9 or av1. Default: h264, and vp9 in webm."""
+    preset: str | None = None
+    """Videos: how long the encoder looks for a smaller file, from ultrafast to veryslow as x264 names it."""
+    hdr: Literal["tonemap", "keep"] = "tonemap"
+    """Videos in HDR (PQ, HLG): tonemap them to SDR, or keep it (formats that carry it)."""
+    deinterlace: Literal["auto", "off"] = "auto"
+    """Videos: auto makes interlaced frames whole, off leaves them."""
     smooth: bool = False
     """Videos: less flicker, by blending along the motion; needs OpenCV (pip install 'fast-nst[smooth]')."""
     engine: Literal["local", "ray"] = "local"
@@ -281,6 +290,8 @@ def _check_videos(jobs: list[Job], options: StylizeOptions) -> None:
 def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
     if all(job.kind == "picture" for job in jobs):
         given = {"smooth": options.smooth, "codec": options.codec, "start": options.start, "end": options.end}
+        given |= {"preset": options.preset, "hdr": options.hdr == "keep"}
+        given |= {"deinterlace": options.deinterlace == "off"}
         for name, value in given.items():
             if value:
                 raise UserError(f"--{name} is for videos; the inputs are pictures")
