@@ -12,8 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from fast_nst.pictures.srgb import srgb_profile
 from fast_nst.runtime.models import list_models
-from fast_nst.srgb import srgb_profile
 
 Kind = Literal["picture", "video", "model", "other"]
 

@@ -26,7 +26,7 @@ from fast_nst.pictures import (
     find_pictures,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AVIF = pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF"))
 ORIENTATION, MAKE, DESCRIPTION = 0x0112, 0x010F, 0x010E
 
