@@ -144,6 +144,7 @@ def _train(arguments: list[str]) -> int:
 
 def _stylize(arguments: list[str]) -> int:
     """stylize pictures, videos, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
+    from fast_nst.runtime.jobs import kinds_unread
     from fast_nst.runtime.stylize import StylizeOptions, stylize_files
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
@@ -157,6 +158,11 @@ def _stylize(arguments: list[str]) -> int:
         done = len(report.written) + len(report.kept)
         damaged = f", {len(report.damaged)} of them damaged" if report.damaged else ""
         code = _fail(f"{done} done{damaged}, {len(report.skipped)} skipped", SKIPPED)
+    if report.unread:
+        count = report.unread.total()
+        what = "1 file is of a kind that is" if count == 1 else f"{count} files are of kinds that are"
+        note = f"{what} not read and left out: {kinds_unread(report.unread)}"
+        print(printable(f"fast-nst: {note}"), file=sys.stderr)
     try:
         print("".join(f"{path}\n" for path in report.written), end="", flush=True)
     except BrokenPipeError:  # what was skipped still counts

@@ -108,7 +108,7 @@ def _files_below(start: Path, seen: set[str], links: list[Path]) -> Iterator[Pat
         raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
     real = os.path.realpath(start)
-    if real in seen or Path(os.path.realpath(start.parent)).is_relative_to(real):  # a way back up
+    if real in seen:
         return
     seen.add(real)
     for parent, folders, files in os.walk(start, onerror=refuse):
@@ -118,7 +118,8 @@ def _files_below(start: Path, seen: set[str], links: list[Path]) -> Iterator[Pat
             if name.startswith("."):
                 continue
             if path.is_symlink():
-                links.append(path)
+                if not Path(os.path.realpath(parent)).is_relative_to(os.path.realpath(path)):  # no way back
+                    links.append(path)
             elif (real := os.path.realpath(path)) not in seen:
                 seen.add(real)
                 kept.append(name)

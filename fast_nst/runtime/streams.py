@@ -35,6 +35,7 @@ from fast_nst.pictures.alpha import over
 from fast_nst.pictures.deep_tiff import import_vips
 from fast_nst.pictures.source import Source, source_color
 from fast_nst.pictures.srgb import srgb_profile, to_srgb
+from fast_nst.runtime.animation import Animation, may_move
 from fast_nst.runtime.scratch import Plane, Raster
 from fast_nst.runtime.tiff import PlaneAsTiff
 
@@ -63,13 +64,15 @@ def read_picture(
     on_disk: Callable[[int, int], bool],
     max_pixels: int | None = None,
     alpha: str = "white",
-) -> Picture | PictureOnDisk:
+) -> Picture | PictureOnDisk | Animation:
     """Decode a file; by bands of rows to disk if `on_disk` of (height, width) says so and that can be done.
 
-    `alpha` is decode_picture's. Raises UnreadablePicture as that does, UserError where the scratch file
-    finds no room.
+    An animation is decoded as it is iterated. `alpha` is decode_picture's. Raises UnreadablePicture as that
+    does, UserError where the scratch file finds no room.
     """
     with open_picture(path, max_pixels=max_pixels) as image:
+        if may_move(image):
+            return Animation(path, max_pixels, alpha)
         height, width = image.height, image.width
         exif, orientation = read_exif(image)
         resolution = read_resolution(image, orientation)

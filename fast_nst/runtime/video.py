@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import replace_folder, whole_file, whole_folder
+from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
+from fast_nst.runtime.animation import AnimationReader, is_animated
 from fast_nst.runtime.clips import Step, Wanted
 from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.media import WRITABLE_VIDEOS
@@ -112,7 +113,7 @@ def stylize_video(
     """
     options = options or VideoOptions()
     target = Path(target)
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+    partial = partial_of(target)
     smoother = Smoother() if options.smooth else None
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
     with (
@@ -173,7 +174,7 @@ def to_rate(fps: float | str) -> Fraction:
 
 def _open_source(
     source: str | Path | Sequence[str | Path], target: Path, options: VideoOptions
-) -> VideoReader | FrameReader:
+) -> VideoReader | FrameReader | AnimationReader:
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
     square = muxer is not None and not keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
     end = None if options.end is None else to_seconds(options.end, "--end")
@@ -183,6 +184,10 @@ def _open_source(
         if options.fps is None:
             raise UserError("frames have no rate of their own: give --fps, such as --fps 25")
         return FrameReader([Path(path) for path in source], to_rate(options.fps), wanted)
+
+    if is_animated(Path(source)):
+        rate = None if options.fps is None else to_rate(options.fps)
+        return AnimationReader(Path(source), wanted, rate)
 
     def copied(stream: Stream) -> bool:
         if muxer is None or can_hold(muxer, stream):
@@ -199,7 +204,10 @@ def _open_source(
 
 @contextmanager
 def _open_target(
-    target: Path, partial: Path, reader: VideoReader | FrameReader, options: VideoOptions
+    target: Path,
+    partial: Path,
+    reader: VideoReader | FrameReader | AnimationReader,
+    options: VideoOptions,
 ) -> Iterator[VideoWriter | FrameWriter]:
     """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
