@@ -37,18 +37,39 @@ def bleed(rgb: Image.Image, opacity: Image.Image) -> Image.Image:
     So neither the hidden pixels' own colors nor a ground fringes the edges when the picture is made
     smaller or stylized.
     """
-    if np.asarray(opacity).all() or opacity.size == (1, 1):
+    weight = np.asarray(opacity)
+    if weight.all() or weight.size == 1:
         return rgb
-    seen = rgb.copy()
-    seen.putalpha(opacity)
-    small = seen.convert("RGBa").reduce(2).convert("RGBA")
-    around = bleed(small.convert("RGB"), small.getchannel("A").point(_opaque)).resize(
-        rgb.size, Image.Resampling.BILINEAR
-    )
-    return Image.composite(rgb, around, opacity.point(_opaque))
+    pixels = np.asarray(rgb)
+    around = _enlarged(_fill(*_halved(pixels, weight)), opacity.size)
+    around = np.rint(around).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(np.where(weight[..., None] > 0, pixels, around))
 
 
-_opaque = [0] + [255] * 255  # table: whatever is seen a little, is seen
+def _fill(color: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Color [H, W, 3] where there is weight [H, W], elsewhere that of a copy of half the size."""
+    if weight.all() or weight.size == 1:
+        return color
+    around = _enlarged(_fill(*_halved(color, weight)), weight.shape[::-1])
+    return np.where(weight[..., None] > 0, color, around)
+
+
+def _halved(color: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of two by two, floats; color by channels, for floats of all would take much room."""
+    sums = [_reduced(color[..., channel] * weight.astype(np.float32)) for channel in range(3)]
+    small = _reduced(weight.astype(np.float32))
+    return np.stack(sums, axis=-1) / np.maximum(small, 1e-9)[..., None], small
+
+
+def _reduced(values: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(values).reduce(2))
+
+
+def _enlarged(color: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    width, height = size
+    channels = (Image.fromarray(np.ascontiguousarray(color[..., channel])) for channel in range(3))
+    resized = [channel.resize((width, height), Image.Resampling.BILINEAR) for channel in channels]
+    return np.stack([np.asarray(channel) for channel in resized], axis=-1)
 
 
 def is_opaque(opacity: Image.Image) -> bool:

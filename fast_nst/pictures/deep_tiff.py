@@ -16,10 +16,14 @@ _COLORS = {0: "grey", 1: "grey", 2: "RGB", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
+class UnreadTiff(Exception):
+    """A kind of TIFF that is not read, and what helps."""
+
+
 class DeepTiff(ImageFile.ImageFile):
     """As Pillow's other files: the header first, the pixels, of 8 bits, when they are loaded.
 
-    Raises ImportError, which says what kind of file it is and what to install, where libvips is missing.
+    Raises UnreadTiff for a kind that libvips does not read, or where it is missing.
     """
 
     format = "TIFF"
@@ -35,7 +39,7 @@ class DeepTiff(ImageFile.ImageFile):
         self._what = f"{bits}-bit {kind}{_COLORS.get(tags.get(_PHOTOMETRIC, -1), 'color')}"
         vips = import_vips()
         if vips is None:
-            raise ImportError(
+            raise UnreadTiff(
                 f"a TIFF of {self._what}: pip install 'fast-nst[huge]' to read it, or convert it"
             )
         self.fp.seek(0)
@@ -43,11 +47,11 @@ class DeepTiff(ImageFile.ImageFile):
         try:
             self._vips = vips.Image.new_from_buffer(data, "")
         except vips.Error as error:
-            raise SyntaxError(f"not a TIFF that can be read: {self._what}") from error
+            raise UnreadTiff(f"a TIFF of {self._what} is not read; convert it") from error
         self._size = (self._vips.width, self._vips.height)
         bands = self._vips.bands
         if self._vips.interpretation in ("cmyk", "lab", "labs") or bands not in _MODES:
-            raise SyntaxError(f"{self._what} of {bands} samples cannot be read")
+            raise UnreadTiff(f"a TIFF of {self._what} with {bands} samples a pixel is not read; convert it")
         self._mode = _MODES[bands]
         self._profile = tags.get(_PROFILE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _READ_ONLY = (
     *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heif", ".hif", ".heics", ".heifs"),
 )
 PICTURE_SUFFIXES = frozenset((*WRITABLE, *_READ_ONLY))
+
+_NAMED_KINDS = 12  # so that a folder of everything stays one line
 
 # No EPS (it runs Ghostscript), no TGA (it has no signature). HEIF and JXL where a plugin registered them.
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "QOI", "HEIF", "JXL")
@@ -75,6 +78,15 @@ def is_picture_name(path: str | Path) -> bool:
     """Whether a file name is that of a picture: a known suffix, and not hidden."""
     path = Path(path)
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+
+
+def kinds_unread(unread: Counter[str]) -> str:
+    """Counts by suffix such as "3 .dng, 1 .tga, 2 without a suffix", the most frequent first."""
+    counts = sorted(unread.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts[:_NAMED_KINDS]]
+    if rest := sum(count for _, count in counts[_NAMED_KINDS:]):
+        parts.append(f"{rest} of other kinds")
+    return ", ".join(parts)
 
 
 def find_pictures(folder: str | Path, wanted: Callable[[Path], bool] = is_picture_name) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import IO
 from PIL import Image
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.pictures.deep_tiff import DeepTiff
+from fast_nst.pictures.deep_tiff import DeepTiff, UnreadTiff
 from fast_nst.pictures.formats import READABLE
 from fast_nst.pictures.heif import HeifPicture, Uncommon, is_hdr_avif, looks_like_heif
 from fast_nst.pictures.libtiff import silence_libtiff
@@ -138,8 +138,8 @@ def _open_as(name: str, factory: Callable[..., Image.Image], stream: IO[bytes]) 
         stream.seek(0)
         try:
             return DeepTiff(stream, "")
-        except ImportError as missing:
-            raise _Refused(str(missing)) from error
+        except UnreadTiff as unread:
+            raise _Refused(str(unread)) from error
     if profile is not None:
         image.info["icc_profile"] = profile
     return image

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
-from fast_nst.pictures import PICTURE_SUFFIXES, files_below, picture_suffix, writable_format
+from fast_nst.pictures import PICTURE_SUFFIXES, files_below, kinds_unread, picture_suffix, writable_format
 from fast_nst.runtime.animation import is_animated
 from fast_nst.runtime.media import (
     ALL_SUFFIXES,
@@ -22,8 +22,6 @@ from fast_nst.runtime.media import (
     kind_of,
     writable_video,
 )
-
-_NAMED_KINDS = 12  # so that a folder of everything stays one line
 
 
 @dataclass(frozen=True)
@@ -83,15 +81,6 @@ def plan_jobs(
     jobs = tell_apart(_unique(_place(found, output, format, keep_alpha)))
     _refuse_clashes(jobs)
     return Plan(jobs, unread)
-
-
-def kinds_unread(unread: Counter[str]) -> str:
-    """Such as "3 .dng, 1 .tga, 2 without a suffix", the most frequent first."""
-    counts = sorted(unread.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts[:_NAMED_KINDS]]
-    if rest := sum(count for _, count in counts[_NAMED_KINDS:]):
-        parts.append(f"{rest} of other kinds")
-    return ", ".join(parts)
 
 
 def nothing_found(text: str, unread: Counter[str]) -> UserError:
