@@ -49,8 +49,10 @@ class DeepTiff(ImageFile.ImageFile):
         except vips.Error as error:
             raise UnreadTiff(f"a TIFF of {self._what} is not read; convert it") from error
         self._size = (self._vips.width, self._vips.height)
+        if self._vips.interpretation in ("lab", "labs"):
+            self._vips = self._vips.colourspace("srgb")
         bands = self._vips.bands
-        if self._vips.interpretation in ("cmyk", "lab", "labs") or bands not in _MODES:
+        if self._vips.interpretation == "cmyk" or bands not in _MODES:
             raise UnreadTiff(f"a TIFF of {self._what} with {bands} samples a pixel is not read; convert it")
         self._mode = _MODES[bands]
         self._profile = tags.get(_PROFILE)

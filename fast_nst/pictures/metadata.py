@@ -69,5 +69,7 @@ def exif_with_resolution(exif: bytes | None, resolution: Resolution) -> bytes:
 
 def _exif_resolution(exif: Image.Exif) -> Resolution:
     across, down, unit = (exif.get(tag) for tag in _RESOLUTION)
+    if unit == 1:
+        return 0.0, 0.0  # only how wide a pixel is beside its height
     scale = 2.54 if unit == 3 else 1.0  # centimeters
     return float(across or down or 0) * scale, float(down or across or 0) * scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +17,12 @@ from fast_nst.pictures.deep_tiff import DeepTiff, UnreadTiff
 from fast_nst.pictures.formats import READABLE
 from fast_nst.pictures.heif import HeifPicture, Uncommon, is_hdr_avif, looks_like_heif
 from fast_nst.pictures.libtiff import silence_libtiff
-from fast_nst.pictures.png import without_long_texts
+from fast_nst.pictures.png import without_refused_chunks
 
+# What Pillow says of files that are sound, but not for it.
+_NO_DECODER = re.compile(
+    r"(?i)unsupported|unknown|not supported|not available|cannot handle|unable to determine"
+)
 _JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 
@@ -126,7 +131,7 @@ def _identify(stream: IO[bytes]) -> Image.Image:
 def _open_as(name: str, factory: Callable[..., Image.Image], stream: IO[bytes]) -> Image.Image:
     profile = None
     if name == "PNG":
-        stream, profile = without_long_texts(stream)
+        stream, profile = without_refused_chunks(stream)
     elif name == "TIFF":
         silence_libtiff()
     stream.seek(0)
@@ -174,8 +179,13 @@ def _register(name: str, module: str, what: str, package: str) -> None:
 
 
 def _corrupt(name: str, error: Exception) -> str:
-    """That a file is corrupt, and Pillow's reason where it is one and no accident in its code."""
+    """That a file is corrupt, and Pillow's reason where it is one and no accident in its code.
+
+    What is only of a kind that no decoder is for is not called that.
+    """
     reason = one_line(error)
+    if isinstance(error, OSError | SyntaxError | ValueError) and _NO_DECODER.search(reason):
+        return f"a {name} file of a kind that is not read ({reason})"
     told = isinstance(error, OSError | SyntaxError | ValueError) and not reason.startswith("decoder error")
     return f"corrupt {name} file ({reason})" if told else f"corrupt {name} file"
 

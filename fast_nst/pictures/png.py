@@ -15,6 +15,7 @@ _SIGNATURE = 8  # bytes
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _LONGEST = PngImagePlugin.MAX_TEXT_CHUNK  # longer ones Pillow refuses, and the picture with them
 _LONGEST_PROFILE = 2**24  # bytes
+_SHORTEST = {b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9}  # bytes of what it insists on
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,25 @@ def png_facts(stream: IO[bytes]) -> PngFacts:
     return PngFacts(depth, cicp)  # type: ignore[arg-type]
 
 
-def without_long_texts(stream: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
-    """The stream, or where Pillow would refuse the file for texts a copy without them.
+def without_refused_chunks(stream: IO[bytes]) -> tuple[IO[bytes], bytes | None]:
+    """The stream, or where Pillow would refuse the file for what stands beside its pixels a copy without it.
 
     Such a copy is also without a profile too long for Pillow, which comes beside it.
     """
     left_out, profile, room = [], None, PngImagePlugin.MAX_TEXT_MEMORY
     for kind, start, length in _chunks(stream):
+        refused = length < _SHORTEST.get(kind, 0)
         if kind in _TEXTS or kind == b"iCCP":
             stream.seek(start)
             data = stream.read(length)
             unpacked = _unpacked(kind, data)
             if kind in _TEXTS:
-                room -= max(len(unpacked), 1)
-            if len(unpacked) > _LONGEST or room < 0:
-                left_out.append((start - 8, start + length + 4))
-                if kind == b"iCCP" and len(unpacked) <= _LONGEST_PROFILE:
-                    profile = unpacked
+                room -= max(len(unpacked or b""), length, 1)
+            refused = unpacked is None or len(unpacked) > _LONGEST or room < 0
+            if refused and kind == b"iCCP" and unpacked and len(unpacked) <= _LONGEST_PROFILE:
+                profile = unpacked
+        if refused:
+            left_out.append((start - 8, start + length + 4))
     if not left_out:
         return stream, None
     parts, position = [], 0
@@ -84,17 +87,20 @@ def _chunks(stream: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
         position += length + 12
 
 
-def _unpacked(kind: bytes, data: bytes) -> bytes:
-    """The text or profile, or as much of it as shows that it is too long."""
+def _unpacked(kind: bytes, data: bytes) -> bytes | None:
+    """What was compressed, or as much of it as shows that it is too long; None for an unknown compression."""
     if kind == b"tEXt":
-        return b""  # Pillow's limit is for what was compressed
+        return b""
     if kind == b"iTXt":
         _, _, rest = data.partition(b"\0")
         if rest[:1] != b"\1":
             return b""
-        *_, packed = rest[2:].split(b"\0", 2)
+        method, packed = rest[1:2], rest[2:].split(b"\0", 2)[-1]
     else:
-        packed = data.partition(b"\0")[2][1:]
+        rest = data.partition(b"\0")[2]
+        method, packed = rest[:1], rest[1:]
+    if method not in (b"\0", b""):
+        return None
     limit = _LONGEST_PROFILE if kind == b"iCCP" else _LONGEST
     try:
         return zlib.decompressobj().decompress(packed, limit + 1)

@@ -85,10 +85,8 @@ def plan_jobs(
 
 def nothing_found(text: str, unread: Counter[str]) -> UserError:
     """The error for an input without a file that is read."""
-    holds = f", only {kinds_unread(unread)}" if unread else ""
-    return UserError(
-        f"input {text} holds no picture and no video that is read{holds}; read are {ALL_SUFFIXES}"
-    )
+    what = f"that is read, only {kinds_unread(unread)}" if unread else f"({ALL_SUFFIXES})"
+    return UserError(f"input {text} holds no picture and no video {what}")
 
 
 def _find(text: str, output: Path | None) -> _Found | None:

@@ -8,6 +8,7 @@ to Pillow.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from fast_nst.pictures.srgb import srgb_profile, to_srgb
 from fast_nst.runtime.animation import Animation, may_move
 from fast_nst.runtime.scratch import Plane, Raster
 from fast_nst.runtime.tiff import PlaneAsTiff
+
+logger = logging.getLogger("fast_nst")
 
 _BAND = 128  # rows
 _CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -73,6 +76,8 @@ def read_picture(
     with open_picture(path, max_pixels=max_pixels) as image:
         if may_move(image):
             return Animation(path, max_pixels, alpha)
+        if image.format == "TIFF" and (pages := _page_count(image)) > 1:
+            logger.warning("%s: only the first of its %d pages is taken", path, pages)
         height, width = image.height, image.width
         exif, orientation = read_exif(image)
         resolution = read_resolution(image, orientation)
@@ -85,6 +90,13 @@ def read_picture(
         if _decode_rows(path, plane, mode, color, ground_color(alpha)):
             return PictureOnDisk(plane, exif, resolution)
     return decode_picture(path, max_pixels=max_pixels, alpha=alpha)
+
+
+def _page_count(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # what is damaged behind the first page costs nothing
+        return 1
 
 
 def write_picture(

@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -356,6 +357,24 @@ def test_long_texts_do_not_cost_the_picture(zip_it: bool, behind: bool) -> None:
     assert np.array_equal(picture.pixels, smooth()[::-1, ::-1])
 
 
+def test_what_stands_beside_the_pixels_of_a_png_does_not_cost_them() -> None:
+    """Of an unknown compression, or cut short."""
+    data = saved(Image.fromarray(smooth()))
+    for kind, content in (
+        *((b"zTXt", b"note\0\7xyz"), (b"iCCP", b"name\0\7xyz"), (b"iTXt", b"note\0\1\7\0\0xyz")),
+        *((b"gAMA", b""), (b"cHRM", bytes(31)), (b"pHYs", bytes(3)), (b"sRGB", b""), (b"zTXt", b"")),
+    ):
+        chunk = struct.pack(">I", len(content)) + kind + content
+        chunk += struct.pack(">I", zlib.crc32(kind + content))
+        assert np.array_equal(decode_picture(data[:33] + chunk + data[33:]).pixels, smooth())
+
+
+def test_a_sound_file_of_a_kind_without_a_decoder_is_not_called_corrupt() -> None:
+    jpeg = bytearray(saved(Image.fromarray(smooth()), "JPEG"))
+    jpeg[jpeg.index(b"\xff\xc0") + 4] = 12  # bits
+    assert reason(bytes(jpeg)) == "a JPEG file of a kind that is not read (cannot handle 12-bit layers)"
+
+
 def test_a_long_profile_of_a_png_is_obeyed() -> None:
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
@@ -410,6 +429,14 @@ def test_grey_of_sixteen_bits_with_alpha_is_read() -> None:
     assert picture.pixels[0, 0].tolist() == [100, 100, 100]
     assert picture.opacity is not None
     assert picture.opacity.tolist() == [[255, 0]]
+
+
+def test_premultiplied_floats_are_divided_by_their_alpha() -> None:
+    pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    data = float_tiff(np.array([[[0.4, 0.2, 0.1, 0.5]]], np.float32)).replace(
+        struct.pack("<HHII", 338, 3, 1, 2), struct.pack("<HHII", 338, 3, 1, 1)
+    )
+    assert decode_picture(data, alpha="keep").pixels.tolist() == [[[204, 102, 51]]]
 
 
 def test_without_libvips_the_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -341,6 +341,16 @@ def test_linked_folders_are_done_once_and_loops_end(inside: Path, tiny_model: Pa
     ]
 
 
+def test_pages_behind_the_first_are_said(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    report = stylize([tmp_path / "scan.tif"], tiny_model, tmp_path / "out")
+    assert np.array_equal(decode_picture(Path(report.written[0])).pixels, 255 - noise())
+    assert "scan.tif: only the first of its 3 pages is taken" in caplog.text
+
+
 # --- one file's trouble --------------------------------------------------------------------------
 
 
