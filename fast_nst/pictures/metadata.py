@@ -47,7 +47,9 @@ def read_resolution(image: Image.Image, orientation: int) -> Resolution | None:
     """How large the upright picture is meant to be printed, None where the file does not say."""
     try:
         dpi = image.info.get("dpi")
-        if dpi is None or (image.format == "JPEG" and image.info.get("jfif_unit") not in _JFIF_UNITS):
+        if dpi is None or (
+            image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS
+        ):
             dpi = _exif_resolution(image.getexif())  # for a JPEG of none Pillow makes 72 up
         across, down = (float(value) for value in dpi)
     except Exception:  # as in read_exif

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms
 from fast_nst.pictures.spaces import Space, space_to_srgb
 
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
+_BAND = 2**20  # pixels at once
 
 
 def to_srgb(
@@ -85,18 +87,31 @@ def _through_any_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
 def _from_wide_grey(
     image: Image.Image, source: bytes | Space | None
 ) -> tuple[Image.Image, Image.Image | None]:
-    """Grey of 16 or 32 bits, or floats."""
-    values = np.asarray(image)
-    alpha = None
-    if isinstance(hidden := image.info.get("transparency"), int):
-        alpha = Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8))
-    codes = _to_16_bit(values)
+    """Grey of 16 or 32 bits, or floats; by bands, for floats of all would take many times its room."""
+    low, high = _range(image)
+    hidden = image.info.get("transparency")
     tags = getattr(image, "tag_v2", None) or {}
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow sees to it for 8 bits
-        codes = 65535 - codes
-    if isinstance(source, Space):
-        return Image.fromarray(space_to_srgb(np.repeat(codes[..., None], 3, axis=2), source)), alpha
-    return _through_any_profile(Image.fromarray(_upper_half(codes)), source), alpha
+    white_is_zero = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow sees to it for 8 bits
+    space = source if isinstance(source, Space) else None
+    rgb = Image.new("RGB" if space else "L", image.size)
+    alpha = Image.new("L", image.size) if isinstance(hidden, int) else None
+    for top, values in _bands(image):
+        codes = _to_16_bit(values, low, high)
+        if white_is_zero:
+            codes = 65535 - codes
+        shown = space_to_srgb(codes[..., None].repeat(3, axis=2), space) if space else _upper_half(codes)
+        rgb.paste(Image.fromarray(shown), (0, top))
+        if alpha is not None:
+            alpha.paste(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)), (0, top))
+    return (rgb if space else _through_any_profile(rgb, source)), alpha  # type: ignore[arg-type]
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of a picture, with where they begin."""
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield top, np.asarray(band)
 
 
 def _upper_half(codes: np.ndarray) -> np.ndarray:
@@ -104,18 +119,26 @@ def _upper_half(codes: np.ndarray) -> np.ndarray:
     return np.rint(codes / np.float32(257)).astype(np.uint8)
 
 
-def _to_16_bit(values: np.ndarray) -> np.ndarray:
-    """Wide grey [H, W] -> uint16 [H, W] by the range of its kind, or its own if that is wider."""
+def _range(image: Image.Image) -> tuple[float, float]:
+    """Black and white: those of the kind of the samples, or the least and the most if that is wider."""
+    least, most, kind = np.inf, -np.inf, "u"
+    for _, values in _bands(image):
+        kind = values.dtype.kind
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            least, most = min(least, float(finite.min())), max(most, float(finite.max()))
+    if least > most:  # not a number in it
+        least, most = 0.0, 0.0
+    low, high = 0.0, 65535.0  # Pillow gives 16-bit data as 16-bit or as 32-bit integers
+    if kind == "f":
+        high = 1.0 if most <= 1.0 else 255.0
+    return (least, most) if least < low or most > high else (low, high)
+
+
+def _to_16_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Wide grey [H, W] -> uint16 [H, W]."""
     if values.dtype == np.uint16:
         return values
     with np.errstate(invalid="ignore"):  # signaling NaNs of a damaged file
-        numbers = values.astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
-    least, most = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    low, high = 0.0, 65535.0  # Pillow gives 16-bit data as 16-bit or as 32-bit integers
-    if values.dtype.kind == "f":
-        high = 1.0 if most <= 1.0 else 255.0
-    if least < low or most > high:
-        low, high = least, most
-    numbers = np.nan_to_num(numbers, nan=low, posinf=high, neginf=low)
+        numbers = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
     return np.rint((numbers - low) * (65535.0 / (high - low or 1.0))).astype(np.uint16)

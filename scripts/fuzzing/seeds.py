@@ -69,6 +69,7 @@ def _pictures() -> Iterator[Seed]:
         ("lossy.webp", rgb, tagged),
         ("lossless.webp", alpha, {"lossless": True}),
         ("moving.webp", rgb, more),
+        ("moving.png", rgb, more),
         ("plain.tif", rgb, tagged),
         ("deflate.tiff", alpha, {"compression": "tiff_adobe_deflate"}),
         ("lzw.tiff", wide, {"compression": "tiff_lzw"}),

@@ -179,6 +179,18 @@ def test_adobe_rgb_of_cameras_is_told_by_exif(kind: str, color_space: int, index
     assert 0xA005 not in details
 
 
+@pytest.mark.parametrize("gamma_tag", [None, 2.2])
+def test_primaries_of_a_tiff_or_an_exif_block_count(gamma_tag: float | None) -> None:
+    exif = exif_of(0xFFFF, None)
+    exif[318], exif[319] = (0.3127, 0.3290), (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+    if gamma_tag:
+        exif[0x8769][0xA500] = gamma_tag
+    for kind in ("JPEG", "TIFF"):
+        more = {"quality": 100} if kind == "JPEG" else {}
+        data = saved(Image.new("RGB", (16, 16), SRGB), kind, exif=exif.tobytes(), **more)
+        assert color_of(data) == pytest.approx(ADOBE if gamma_tag else (230, 60, 60), abs=3)
+
+
 def test_other_words_of_exif_change_nothing() -> None:
     for color_space, index in ((1, "R98"), (1, "R03"), (0xFFFF, "R98"), (0xFFFF, None)):
         data = saved(Image.new("RGB", (8, 8), SRGB), "PNG", exif=exif_of(color_space, index))
