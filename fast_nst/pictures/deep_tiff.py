@@ -100,4 +100,5 @@ def import_vips() -> Any:
         import pyvips
     except (ImportError, OSError):  # OSError: the binding is there, the library is not
         return None
+    logging.getLogger("pyvips").setLevel(logging.ERROR)  # what is wrong with a file is told by us
     return pyvips

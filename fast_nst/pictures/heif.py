@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"MiHE")
 # Kind of item -> libav's decoder, and the property that it needs.
 _CODECS = {b"hvc1": ("hevc", b"hvcC"), b"av01": ("libdav1d", b"av1C"), b"avc1": ("h264", b"avcC")}
+_ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # H.273 -> swscale's number for it
 _HDR = (16, 18)
 _FULL, _LIMITED = 2, 1
@@ -66,19 +68,24 @@ class HeifPicture(ImageFile.ImageFile):
             elif kind == b"irot" and content[0] & 1:
                 width, height = height, width
         self._size = (width, height)
-        self._opacity = next(
-            (one for one in found.referring(b"auxl", found.primary) if b"alpha" in _auxiliary(found, one)),
-            None,
-        ) or next(
-            (one for one in found.referring(b"auxl", found.primary) if b":auxid:1" in _auxiliary(found, one)),
-            None,
-        )
+        self._opacity = self._find_opacity()
         self._mode = "RGB" if self._opacity is None else "RGBA"
-        profiles = (content for kind, content in item.properties if kind == b"colr")
-        icc = next((content[4:] for content in profiles if content[:4] in (b"prof", b"rICC")), None)
-        if icc:
+        parts = (found.primary, *found.referred(b"dimg", found.primary)[:1])
+        said = [
+            content for part in parts for kind, content in found.items[part].properties if kind == b"colr"
+        ]
+        if icc := next((content[4:] for content in said if content[:4] in (b"prof", b"rICC")), None):
             self.info["icc_profile"] = icc
-        self._read_exif()
+        with suppress(Exception):  # broken metadata must not cost the user the picture
+            self._read_exif()
+
+    def _find_opacity(self) -> int | None:
+        for one in self._found.referring(b"auxl", self._found.primary):
+            kind = (self._found.items[one].get(b"auxC") or b"")[4:].split(b"\0")[0]
+            if kind in _ALPHA:
+                self._check(one, 0)
+                return one
+        return None
 
     def _read_exif(self) -> None:
         for one in self._found.referring(b"cdsc", self._found.primary):
@@ -103,12 +110,12 @@ class HeifPicture(ImageFile.ImageFile):
         if self._opacity is not None:
             opacity = self._decode(self._opacity, pixel_format)[..., :1]
             if opacity.shape[:2] != pixels.shape[:2]:
-                raise SyntaxError("its transparency is of another size")
+                size = (pixels.shape[1], pixels.shape[0])
+                opacity = np.asarray(Image.fromarray(opacity[..., 0]).resize(size))[..., None]
             if self._found.referred(b"prem", self._found.primary):
                 most = np.iinfo(pixels.dtype).max
-                pixels = np.minimum(pixels.astype(np.float32) * most / np.maximum(opacity, 1), most).astype(
-                    pixels.dtype
-                )
+                divided = pixels.astype(np.float32) * most / np.maximum(opacity, 1)
+                pixels = np.minimum(divided, most).astype(pixels.dtype)
             pixels = np.concatenate([pixels, opacity], axis=2)
         for kind, content in self._turns:
             if kind == b"clap":
@@ -206,7 +213,3 @@ def _crop(content: bytes, width: int, height: int) -> tuple[int, int, int, int]:
     if right <= left or bottom <= top:
         raise SyntaxError("nothing is left of it")
     return left, top, right, bottom
-
-
-def _auxiliary(found: ItemFile, item: int) -> bytes:
-    return (found.items[item].get(b"auxC") or b"")[4:].split(b"\0")[0]

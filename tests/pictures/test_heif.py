@@ -71,6 +71,12 @@ def test_orientation_of_exif_is_not_applied_a_second_time() -> None:
     assert kept[0x010F] == "Camera"
 
 
+def test_broken_exif_does_not_cost_the_picture() -> None:
+    data = heic(photograph(), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
+    assert close(data, photograph())
+    assert decode_picture(data.replace(b"Exif", b"hvc1")).exif is None
+
+
 def test_what_is_not_read_names_the_package_that_may(tmp_path: Path) -> None:
     data = heic(photograph()).replace(b"hvc1", b"unci")
     with pytest.raises(UnreadablePicture, match=r"HEIC/HEIF .*'unci'.*pip install pillow-heif"):
