@@ -31,6 +31,7 @@ class DeepTiff(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
+        self._decoded = False
         tags = TiffImagePlugin.ImageFileDirectory_v2(self.fp.read(8))
         self.fp.seek(tags.next)
         tags.load(self.fp)
@@ -59,7 +60,8 @@ class DeepTiff(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode to sRGB of 8 bits, by the range of the samples' kind, floats by 0 to 1."""
-        if self._im is None:
+        if not self._decoded:
+            self._decoded = True
             self.im = Image.fromarray(self._decode()).im
         return Image.Image.load(self)
 

@@ -52,6 +52,7 @@ class HeifPicture(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
+        self._decoded = False
         self._stream: IO[bytes] = self.fp
         found = self._found = read_items(self.fp)
         item = found.items[found.primary]
@@ -99,7 +100,8 @@ class HeifPicture(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode, at 8 bits."""
-        if self._im is None:
+        if not self._decoded:
+            self._decoded = True
             pixels = self.samples("rgb24")
             self.im = Image.fromarray(pixels).im
         return Image.Image.load(self)

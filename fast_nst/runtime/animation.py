@@ -30,7 +30,7 @@ from fast_nst.runtime.clips import Clip, Step, Wanted, fit
 from fast_nst.runtime.scratch import Plane
 from fast_nst.runtime.video_frames import picture_color
 
-_FORMATS = ("WEBP", "PNG", "AVIF")  # those of GIF are videos
+_FORMATS = ("WEBP", "PNG", "AVIF")
 _TICK = Fraction(1, 1000)
 _SHORTEST, _USUAL = 10, 100  # ms; viewers show a frame of 10 or less for 100
 
@@ -59,7 +59,7 @@ class Animation:
             self._first = int(getattr(image, "default_image", False))  # a PNG's that is not of the animation
             self.count = image.n_frames - self._first  # type: ignore[attr-defined]
             """How many frames there are."""
-            self.loop = int(image.info.get("loop", 0))
+            self.loop = _plays(image)
             """How often it is played, 0 for ever."""
             image.seek(self._first)
             load(image)
@@ -81,17 +81,35 @@ class Animation:
 
 
 def is_animated(path: Path) -> bool:
-    """Whether a file is an animated WebP, PNG or AVIF picture; not for a file that cannot be read."""
+    """Whether a file is an animated WebP, PNG or AVIF picture; not for a file that cannot be read.
+
+    A GIF is a video where the output is one.
+    """
     try:
         with open_picture(path) as image:
-            return may_move(image)
+            return image.format in _FORMATS and may_move(image)
     except UnreadablePicture:  # its reader says what is wrong with it
         return False
 
 
 def may_move(image: Image.Image) -> bool:
-    """Whether an open picture is an animated one of those that are read here."""
-    return image.format in _FORMATS and int(getattr(image, "n_frames", 1)) > 1
+    """Whether an open picture is an animated one."""
+    return image.format in (*_FORMATS, "GIF") and frame_count(image) > 1
+
+
+def frame_count(image: Image.Image) -> int:
+    """Frames or pages of an open picture, 1 where they cannot be counted."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # damaged behind the first; a decoder fed garbage raises nearly anything
+        return 1
+
+
+def _plays(image: Image.Image) -> int:
+    loop = image.info.get("loop")
+    if image.format != "GIF":
+        return int(loop or 0)
+    return 1 if loop is None else int(loop) + 1 if loop else 0  # GIF counts how often it is played again
 
 
 def holds_animation(format: str) -> bool:

@@ -36,7 +36,7 @@ from fast_nst.pictures.alpha import over
 from fast_nst.pictures.deep_tiff import import_vips
 from fast_nst.pictures.source import Source, source_color
 from fast_nst.pictures.srgb import srgb_profile, to_srgb
-from fast_nst.runtime.animation import Animation, may_move
+from fast_nst.runtime.animation import Animation, frame_count, may_move
 from fast_nst.runtime.scratch import Plane, Raster
 from fast_nst.runtime.tiff import PlaneAsTiff
 
@@ -76,7 +76,7 @@ def read_picture(
     with open_picture(path, max_pixels=max_pixels) as image:
         if may_move(image):
             return Animation(path, max_pixels, alpha)
-        if image.format == "TIFF" and (pages := _page_count(image)) > 1:
+        if image.format == "TIFF" and (pages := frame_count(image)) > 1:
             logger.warning("%s: only the first of its %d pages is taken", path, pages)
         height, width = image.height, image.width
         exif, orientation = read_exif(image)
@@ -90,13 +90,6 @@ def read_picture(
         if _decode_rows(path, plane, mode, color, ground_color(alpha)):
             return PictureOnDisk(plane, exif, resolution)
     return decode_picture(path, max_pixels=max_pixels, alpha=alpha)
-
-
-def _page_count(image: Image.Image) -> int:
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # what is damaged behind the first page costs nothing
-        return 1
 
 
 def write_picture(

@@ -91,6 +91,19 @@ def test_one_format_becomes_another(tmp_path: Path, tiny_model: Path) -> None:
     assert [frame.milliseconds for frame in Animation(Path(made))] == DELAYS
 
 
+@pytest.mark.parametrize(("loop", "plays"), [(None, 1), (0, 0), (2, 3)])
+def test_a_gif_becomes_an_animated_picture_where_the_output_is_one(
+    tmp_path: Path, tiny_model: Path, loop: int | None, plays: int
+) -> None:
+    first, *rest = frames()
+    more = {} if loop is None else {"loop": loop}
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=DELAYS, **more)
+    stylize(tmp_path / "a.gif", tiny_model, tmp_path / "a.webp")
+    made = Animation(tmp_path / "a.webp")
+    assert [frame.milliseconds for frame in made] == DELAYS
+    assert made.loop == plays
+
+
 def test_a_format_that_cannot_move_gets_the_first_frame_and_that_is_said(
     tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
