@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def test_broken_exif_does_not_cost_the_picture() -> None:
     assert decode_picture(data.replace(b"Exif", b"hvc1")).exif is None
 
 
-def test_what_is_not_read_names_the_package_that_may(tmp_path: Path) -> None:
+def test_what_is_not_read_names_the_package_that_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("pillow_heif", "pillow_jxl"):
+        monkeypatch.setitem(sys.modules, package, None)
     data = heic(photograph()).replace(b"hvc1", b"unci")
     with pytest.raises(UnreadablePicture, match=r"HEIC/HEIF .*'unci'.*pip install pillow-heif"):
         decode_picture(data)
