@@ -98,11 +98,11 @@ def find_pictures(folder: str | Path, wanted: Callable[[Path], bool] = is_pictur
     return [path for path in files_below(folder) if wanted(path)]
 
 
-def files_below(folder: str | Path) -> list[Path]:
+def files_below(folder: str | Path, refused: Callable[[OSError], None] | None = None) -> list[Path]:
     """Every file below `folder` that is not hidden, sorted.
 
     Symbolic links to folders are followed; a folder that is reached in several ways is gone through
-    once. Raises UserError if a folder cannot be read.
+    once. A folder that cannot be read raises UserError, or where it is given `refused` is told of it.
     """
     found: list[Path] = []
     seen: set[str] = set()
@@ -110,20 +110,22 @@ def files_below(folder: str | Path) -> list[Path]:
     while waiting:  # what is really there first, links to folders after it
         links: list[Path] = []
         for start in waiting:
-            found += _files_below(start, seen, links)
+            found += _files_below(start, seen, links, refused or _raise)
         waiting = sorted(links)
     return sorted(found)
 
 
-def _files_below(start: Path, seen: set[str], links: list[Path]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+def _raise(error: OSError) -> None:
+    raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
-    real = os.path.realpath(start)
-    if real in seen:
+
+def _files_below(
+    start: Path, seen: set[str], links: list[Path], refused: Callable[[OSError], None]
+) -> Iterator[Path]:
+    if (real := os.path.realpath(start)) in seen:
         return
     seen.add(real)
-    for parent, folders, files in os.walk(start, onerror=refuse):
+    for parent, folders, files in os.walk(start, onerror=refused):
         kept = []
         for name in folders:
             path = Path(parent, name)

@@ -43,6 +43,8 @@ class Plan:
     jobs: list[Job]
     unread: Counter[str]
     """Files of the inputs' folders and patterns that are of no kind that is read, by suffix."""
+    refused: list[tuple[Path, str]]
+    """Folders below the inputs' that cannot be looked into, and why."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class _Found:
     files: dict[Path, Kind]
     is_folder: bool
     unread: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def plan_jobs(
@@ -74,13 +77,30 @@ def plan_jobs(
     if not found:
         raise UserError(f"--output {output} is or holds the input itself; choose another folder")
     unread = sum((item.unread for item in found), Counter())
+    refused = [one for item in found for one in item.refused]
     if own_file:
-        return Plan([_single_job(inputs, found, output, format)], unread)
+        return Plan([_single_job(inputs, found, output, format)], unread, refused)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file; give a folder, or a name ending in .jpg, .mp4, ...")
     jobs = tell_apart(_unique(_place(found, output, format, keep_alpha)))
     _refuse_clashes(jobs)
-    return Plan(jobs, unread)
+    return Plan(jobs, unread, refused)
+
+
+def readable_below(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The files below a folder, and the folders below it that cannot be looked into, with the reason.
+
+    Raises UserError where it is the folder itself.
+    """
+    refused: list[tuple[Path, str]] = []
+
+    def note(error: OSError) -> None:
+        refused.append((Path(error.filename), f"cannot read the folder: {error.strerror}"))
+
+    files = files_below(folder, note)
+    if refused and refused[0][0] == folder:
+        raise UserError(f"input {folder}: {refused[0][1]}")
+    return files, refused
 
 
 def nothing_found(text: str, unread: Counter[str]) -> UserError:
@@ -95,7 +115,8 @@ def _find(text: str, output: Path | None) -> _Found | None:
     if path.is_dir():
         if output is not None and _is_inside(path, output):
             return None
-        return _found(path, files_below(path), output, text, is_folder=True)
+        files, refused = readable_below(path)
+        return replace(_found(path, files, output, text, is_folder=True), refused=refused)
     if path.exists():
         return _Found(path.parent, {path: kind_of(path)}, is_folder=False)
     if not glob.has_magic(text):

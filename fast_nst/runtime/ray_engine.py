@@ -74,7 +74,7 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     )
     model = resolve_model(options.model)
     Stylizer(model, threads=1, providers=["cpu"])  # a bad one is found here, not by every worker
-    report = Report(kept=list(plan.kept), unread=plan.unread)
+    report = Report(skipped=list(plan.refused), kept=list(plan.kept), unread=plan.unread)
     if plan.kept:
         logger.info("%d of %d are there already", len(plan.kept), len(plan.kept) + len(plan.jobs))
     if not plan.jobs:

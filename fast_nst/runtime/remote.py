@@ -20,8 +20,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import flush
-from fast_nst.pictures import PICTURE_SUFFIXES, files_below
-from fast_nst.runtime.jobs import Job, is_video_format, nothing_found, result_suffix, tell_apart
+from fast_nst.pictures import PICTURE_SUFFIXES
+from fast_nst.runtime.jobs import (
+    Job,
+    is_video_format,
+    nothing_found,
+    readable_below,
+    result_suffix,
+    tell_apart,
+)
 from fast_nst.runtime.media import (
     VIDEO_SUFFIXES,
     Kind,
@@ -87,6 +94,8 @@ class RemotePlan:
     """Path in `store` that the results go below."""
     unread: Counter[str]
     """As jobs.Plan has them."""
+    refused: list[tuple[Path, str]]
+    """As jobs.Plan has them."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,7 @@ class _Found:
     paths: list[str]
     is_folder: bool
     unread: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def plan_remote(
@@ -121,7 +131,9 @@ def plan_remote(
         kept = [store.name(job.target) for job in jobs if job.target in existing]
         jobs = [job for job in jobs if job.target not in existing]
     unread = sum((item.unread for item in found), Counter())
-    return RemotePlan(sorted(jobs, key=lambda job: job.kind == "video"), kept, store, folder, unread)
+    refused = [one for item in found for one in item.refused]
+    jobs = sorted(jobs, key=lambda job: job.kind == "video")
+    return RemotePlan(jobs, kept, store, folder, unread, refused)
 
 
 def open_store(url: str) -> tuple[Store, str]:
@@ -190,10 +202,13 @@ def check_puts(store: Store, folder: str) -> None:
 def _find(text: str, output_store: Store, output: str) -> _Found:
     store, path = open_store(text)
     fs = store.fs
+    refused: list[tuple[Path, str]] = []
     with _asking(f"cannot list {text}"):
         if is_folder := fs.isdir(path):
-            root = path
-            listed = [file.as_posix() for file in files_below(path)] if store.is_local else fs.find(path)
+            root, listed = path, [] if store.is_local else fs.find(path)
+            if store.is_local:
+                files, refused = readable_below(Path(path))
+                listed = [file.as_posix() for file in files]
         elif fs.exists(path):
             return _Found(store, str(PurePosixPath(path).parent), [path], is_folder=False)
         elif glob.has_magic(path):
@@ -212,7 +227,7 @@ def _find(text: str, output_store: Store, output: str) -> _Found:
     unread = Counter(PurePosixPath(path).suffix.lower() for path in inside if not is_media_name(Path(path)))
     if not paths:
         raise nothing_found(text, unread)
-    return _Found(store, root, paths, is_folder, unread)
+    return _Found(store, root, paths, is_folder, unread, refused)
 
 
 def _place(found: list[_Found], output: str, format: str | None, keep_alpha: bool) -> list[RemoteJob]:

@@ -30,6 +30,7 @@ from fast_nst.runtime.jobs import Job, is_video_format, plan_jobs
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.models import resolve_model
 from fast_nst.runtime.picture_job import decode, decode_ahead, stylize_picture
+from fast_nst.runtime.scratch import NoScratchRoom
 from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
@@ -37,7 +38,7 @@ from fast_nst.runtime.video_writer import choose_codec
 from fast_nst.stop import StopRequest
 
 # What is wrong with one input, and stops none of the others.
-BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError)
+BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, NoScratchRoom, MemoryError)
 # What is wrong with the name of one result, or with what stands in its place.
 _OF_ONE_NAME = frozenset(
     (
@@ -140,7 +141,7 @@ class Report:
     written: list[Path | str] = field(default_factory=list)
     """Result files, and folders of frames; URLs where they are not of this machine."""
     skipped: list[tuple[Path | str, str]] = field(default_factory=list)
-    """Inputs without a result, and why."""
+    """Inputs without a result, and folders that cannot be looked into, and why."""
     kept: list[Path | str] = field(default_factory=list)
     """Results that existed and were left alone (`overwrite` is false)."""
     damaged: list[tuple[Path | str, str]] = field(default_factory=list)
@@ -177,7 +178,7 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     if to_file and jobs[0].kind == "picture":
         _check_alpha(writable_format(output.suffix), options.alpha)
     _check_writable(output.parent if to_file else output)
-    report = Report(unread=plan.unread)
+    report = Report(skipped=list(plan.refused), unread=plan.unread)
     if options.overwrite is False:
         report.kept = [job.target for job in jobs if _is_done(job.target)]
         jobs = [job for job in jobs if not _is_done(job.target)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -349,6 +350,21 @@ def test_pages_behind_the_first_are_said(
     report = stylize([tmp_path / "scan.tif"], tiny_model, tmp_path / "out")
     assert np.array_equal(decode_picture(Path(report.written[0])).pixels, 255 - noise())
     assert "scan.tif: only the first of its 3 pages is taken" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_cannot_be_looked_into_is_skipped_and_named(inside: Path, tiny_model: Path) -> None:
+    for name in ("in/a.png", "in/lost+found/b.png"):
+        picture(inside / name)
+    (inside / "in" / "lost+found").chmod(0)
+    try:
+        report = stylize(["in"], tiny_model, Path("out"))
+        with pytest.raises(UserError, match=r"input in/lost\+found: cannot read the folder"):
+            stylize(["in/lost+found"], tiny_model, Path("out"))
+    finally:
+        (inside / "in" / "lost+found").chmod(0o755)
+    assert report.written == [Path("out/a.png")]
+    assert report.skipped == [(Path("in/lost+found"), "cannot read the folder: Permission denied")]
 
 
 # --- one file's trouble --------------------------------------------------------------------------
