@@ -63,16 +63,16 @@ class ItemFile:
 
 def read_items(stream: IO[bytes]) -> ItemFile:
     """What the file's box meta says. Raises SyntaxError, struct.error or IndexError for garbage."""
-    meta = _find_meta(stream)
+    meta = find_box(stream, b"meta")
     found = ItemFile()
     kinds: dict[int, Item] = found.items
     properties: list[tuple[bytes, bytes]] = []
-    for kind, data in _boxes(meta[4:]):
+    for kind, data in boxes_in(meta[4:]):
         version = data[0] if data else 0
         if kind == b"pitm":
             found.primary = struct.unpack_from(">I" if version else ">H", data, 4)[0]
         elif kind == b"iinf":
-            for _, entry in _boxes(data[8:] if version else data[6:]):
+            for _, entry in boxes_in(data[8:] if version else data[6:]):
                 number, _, name = struct.unpack_from(">IH4s" if entry[0] >= 3 else ">HH4s", entry, 4)
                 kinds.setdefault(number, Item()).kind = name
         elif kind == b"iloc":
@@ -83,8 +83,8 @@ def read_items(stream: IO[bytes]) -> ItemFile:
         elif kind == b"idat":
             found.inline = data
         elif kind == b"iprp":
-            inner = list(_boxes(data))
-            properties = [one for name, content in inner if name == b"ipco" for one in _boxes(content)]
+            inner = list(boxes_in(data))
+            properties = [one for name, content in inner if name == b"ipco" for one in boxes_in(content)]
             for number, index in (
                 pair for name, content in inner if name == b"ipma" for pair in _uses(content)
             ):
@@ -113,7 +113,8 @@ def nclx(found: ItemFile, item: int) -> tuple[int, int, int, bool] | None:
     return None
 
 
-def _find_meta(stream: IO[bytes]) -> bytes:
+def find_box(stream: IO[bytes], wanted: bytes) -> bytes:
+    """The content of the first box of that kind that is in no other. Raises SyntaxError."""
     position = 0
     while True:
         stream.seek(position)
@@ -124,7 +125,7 @@ def _find_meta(stream: IO[bytes]) -> bytes:
         start = 8
         if size == 1:
             size, start = struct.unpack(">Q", head[8:16])[0], 16
-        if kind == b"meta":
+        if kind == wanted:
             if size > _LARGEST:
                 raise SyntaxError("its index is too large")
             stream.seek(position + start)
@@ -133,11 +134,12 @@ def _find_meta(stream: IO[bytes]) -> bytes:
                 raise SyntaxError("image file is truncated")
             return data
         if size < start:
-            raise SyntaxError("no box meta")
+            raise SyntaxError(f"no box {wanted.decode()}")
         position += size
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of one box after the other."""
     position = 0
     while position + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, position)
@@ -178,7 +180,7 @@ def _locations(data: bytes) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
 
 def _references(data: bytes) -> Iterator[tuple[bytes, int, list[int]]]:
     letter = "I" if data[0] else "H"
-    for kind, content in _boxes(data[4:]):
+    for kind, content in boxes_in(data[4:]):
         item, count = struct.unpack_from(f">{letter}H", content)
         yield (
             kind,

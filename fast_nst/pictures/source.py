@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from fast_nst.pictures.boxes import nclx_of
+from fast_nst.pictures.embedded import bmp_color, jp2_profile
 from fast_nst.pictures.png import png_facts
 from fast_nst.pictures.spaces import ADOBE_RGB, Space, h273_space, usable
 from fast_nst.pictures.srgb import through_profile
@@ -20,40 +21,42 @@ Source = bytes | Space | None
 _EXIF_IFD, _INTEROP_IFD = 0x8769, 0xA005
 _COLOR_SPACE, _GAMMA, _WHITE, _PRIMARIES, _INDEX = 0xA001, 0xA500, 318, 319, 1
 _SRGB_GAMMA = 0.45455  # what files in sRGB say for readers that know only this chunk
-_QOI_LINEAR = 1
+_UNSPECIFIED, _QOI_LINEAR = (2, 2), 1
 
 
 def source_color(image: Image.Image) -> Source:
     """What a picture that is open but not loaded is to be read as.
 
     PNG (third edition): cICP, iCCP, sRGB, gAMA with cHRM, EXIF. AVIF and HEIF: ICC profile, nclx, EXIF.
-    All others: ICC profile, EXIF. What makes no sense is passed over.
+    JPEG 2000 and BMP: what their headers tell. All others: ICC profile, EXIF. What makes no sense is passed
+    over.
     """
-    info = image.info
-    space: Space | None = None
+    info, color = image.info, None
     stream = getattr(image, "fp", None)
     if stream is not None and not stream.closed:
         place = stream.tell()
-        space = _from_container(image, stream)
+        color = _from_container(image, stream)
         stream.seek(place)
-    if space is not None:
-        return None if space.is_srgb else space
-    if profile := info.get("icc_profile"):
-        return None if _is_srgb_profile(profile) else profile
-    if "srgb" in info:
-        return None
-    space = _from_png(info) or _from_exif(image)
-    return space if space is not None and usable(space) and not space.is_srgb else None
+    color = color or info.get("icc_profile")
+    if color is None and "srgb" not in info:
+        color = _from_png(info) or _from_exif(image)
+    if isinstance(color, Space):
+        return color if usable(color) and not color.is_srgb else None
+    return None if not color or _is_srgb_profile(color) else color
 
 
-def _from_container(image: Image.Image, stream: IO[bytes]) -> Space | None:
+def _from_container(image: Image.Image, stream: IO[bytes]) -> Source:
     """What stands above an ICC profile, or in the place of one."""
+    if image.format == "JPEG2000":
+        return jp2_profile(stream)
+    if image.format == "BMP":
+        return bmp_color(stream)
     if image.format == "PNG" and (cicp := png_facts(stream).cicp) is not None and cicp[2] == 0:
         return h273_space(cicp[0], cicp[1], bool(cicp[3]))
     if image.format in ("AVIF", "HEIF") and not image.info.get("icc_profile"):
         stream.seek(0)
         nclx = nclx_of(stream)
-        return h273_space(nclx[0], nclx[1]) if nclx is not None else None
+        return h273_space(nclx[0], nclx[1]) if nclx and nclx[:2] != _UNSPECIFIED else None
     if image.format == "QOI":
         stream.seek(13)
         return Space(transfer=1.0) if stream.read(1) == bytes([_QOI_LINEAR]) else None

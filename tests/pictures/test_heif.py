@@ -72,6 +72,7 @@ def test_orientation_of_exif_is_not_applied_a_second_time() -> None:
     assert kept[0x010F] == "Camera"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_broken_exif_does_not_cost_the_picture() -> None:
     data = heic(photograph(), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
     assert close(data, photograph())

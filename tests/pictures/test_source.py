@@ -217,6 +217,40 @@ def test_wide_gamut_of_a_heic_is_converted() -> None:
     pixels = np.full((64, 64, 3), SRGB, np.uint8)
     assert color_of(heic(pixels, nclx=(12, 13, 6, True))) == pytest.approx(P3, abs=4)
     assert color_of(heic(pixels, icc=swapped_profile())) == pytest.approx((60, 200, 60), abs=3)
+    adobe = exif_of(0xFFFF, "R03").tobytes()
+    assert color_of(heic(pixels, nclx=(2, 2, 6, True), exif=adobe)) == pytest.approx(ADOBE, abs=4)
+    assert color_of(heic(pixels, nclx=(1, 13, 6, True), exif=adobe)) == pytest.approx(SRGB, abs=3)
+
+
+def test_profile_of_a_jpeg_2000_is_obeyed() -> None:
+    data = saved(Image.new("RGB", (16, 16), SRGB), "JPEG2000", irreversible=False)
+    assert color_of(data) == list(SRGB)
+    place = data.index(b"colr") - 4
+    length = int.from_bytes(data[place : place + 4], "big")
+    content = b"colr\2\0\0" + swapped_profile()
+    box = struct.pack(">I", 4 + len(content)) + content
+    header = data.index(b"jp2h") - 4
+    size = int.from_bytes(data[header : header + 4], "big") + len(box) - length
+    data = data[:header] + struct.pack(">I", size) + data[header + 4 : place] + box + data[place + length :]
+    assert color_of(data) == pytest.approx((60, 200, 60), abs=2)
+
+
+def bmp(color_space: bytes, told: bytes = bytes(48), profile: bytes = b"") -> bytes:
+    """A BITMAPV5HEADER and a row of four pixels."""
+    rows = bytes(SRGB[::-1]) * 4 * 4
+    head = struct.pack("<IiiHHIIiiII", 124, 4, 4, 1, 24, 0, len(rows), 0, 0, 0, 0) + bytes(16)
+    head += color_space + told + struct.pack("<IIII", 4, 124 + len(rows), len(profile), 0)
+    return struct.pack("<2sIII", b"BM", 14 + 124 + len(rows) + len(profile), 0, 138) + head + rows + profile
+
+
+def test_color_of_a_bmp_is_obeyed() -> None:
+    assert color_of(bmp(b"BGRs")) == list(SRGB)
+    assert color_of(bmp(b"DEBM", profile=swapped_profile())) == pytest.approx((60, 200, 60), abs=2)
+    assert color_of(bmp(bytes(4))) == list(SRGB)
+    primaries = (0.5767, 0.2973, 0.0270, 0.1856, 0.6274, 0.0707, 0.1882, 0.0753, 0.9911)  # Adobe RGB's
+    numbers = [round(value * 2**30) for value in primaries]
+    told = struct.pack("<9i3I", *numbers, *[round(2.2 * 65536)] * 3)
+    assert color_of(bmp(bytes(4), told)) == pytest.approx(ADOBE, abs=2)
 
 
 def test_white_is_zero_at_sixteen_bits() -> None:
