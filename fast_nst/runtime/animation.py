@@ -199,7 +199,7 @@ class AnimationReader:
         self._steady = rate is not None
         height, width, _ = next(iter(self._animation)).pixels.shape
         size = (width, height) if wanted.size is None else fit(width, height, wanted.size)
-        self._times = [time for frame in self._animation if (time := self._length(frame))]
+        self._times = [self._length(frame) for frame in self._animation]
         seconds = sum(self._times) * self._tick
         kept = sum(1 for _ in self._kept())
         if not kept:
