@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_clips import make_clip
 from PIL import Image
 
 from fast_nst.builtin import make_picture
@@ -374,8 +375,10 @@ def test_names_at_the_limit_keep_their_names(tmp_path: Path, tiny_model: Path) -
     long = ("n" * 251 + ".png", "\u65e5" * 83 + ".jpg")
     for name in (*long, "z.png"):
         picture(tmp_path / "in" / name)
+    clip = "v" * 251 + ".mp4"
+    make_clip(tmp_path / "in" / clip, 3)
     report = stylize([tmp_path / "in"], tiny_model, tmp_path / "out")
-    assert sorted(names(report, tmp_path / "out")) == sorted((*long, "z.png"))
+    assert sorted(names(report, tmp_path / "out")) == sorted((*long, clip, "z.png"))
 
 
 def test_a_result_whose_name_cannot_be_is_skipped_and_the_job_goes_on(
