@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst.pictures.srgb import srgb_profile
-from fast_nst.runtime.models import list_models
+from fast_nst.shipped import list_models
 
 Kind = Literal["picture", "video", "model", "other"]
 

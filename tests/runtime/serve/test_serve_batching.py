@@ -14,8 +14,8 @@ import pytest
 from running_server import Running, assert_refused, encoded, noise, pixels_of, running
 
 from fast_nst import Stylizer
-from fast_nst.runtime.models import list_models
 from fast_nst.runtime.serve.batching import Batcher
+from fast_nst.shipped import list_models
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_who_leaves_while_the_network_is_busy_leaves_no_pixels(tiny_model: Path)
         batcher = Batcher(models, max_batch=1, max_wait=0, max_pixels=100, observe=lambda *_: None)
         pixels = noise(9, 9)
         left = weakref.ref(pixels)
-        batcher.submit("negative", pixels).cancel()
+        batcher.submit("negative", pixels, np.ones((1, 1), np.float32)).cancel()
         del pixels
         await asyncio.sleep(0)
         assert batcher.depth == 0
