@@ -15,8 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import replace_folder, whole_file, whole_folder
+from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
 from fast_nst.pictures import UnsuitableFormat
+from fast_nst.pictures.alpha import ground_color
+from fast_nst.runtime.animation import AnimationReader, is_animated
 from fast_nst.runtime.clips import Step, Wanted
 from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.media import WRITABLE_VIDEOS
@@ -24,7 +26,6 @@ from fast_nst.runtime.pipeline import ahead, behind
 from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.styles import Styles
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.runtime.video_alpha import ground_color
 from fast_nst.runtime.video_codecs import CODECS, PRESETS, choose_codec, fitting_codec, keeps_pixel_aspect
 from fast_nst.runtime.video_reader import VideoReader
 from fast_nst.runtime.video_sound import passage
@@ -138,7 +139,7 @@ def stylize_video(
     """
     options = options or VideoOptions()
     target = Path(target)
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+    partial = partial_of(target)
     smoother = Smoother() if options.smooth else None
     style_at = stylizer.style_over_time(options.style)
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
@@ -202,7 +203,7 @@ def to_rate(fps: float | str) -> Fraction:
 
 def _open_source(
     source: str | Path | Sequence[str | Path], target: Path, options: VideoOptions
-) -> VideoReader | FrameReader:
+) -> VideoReader | FrameReader | AnimationReader:
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
     square = muxer is not None and not (
         keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
@@ -218,6 +219,10 @@ def _open_source(
         if options.fps is None:
             raise UserError("frames have no rate of their own: give --fps, such as --fps 25")
         return FrameReader([Path(path) for path in source], to_rate(options.fps), wanted)
+
+    if is_animated(Path(source)):
+        rate = None if options.fps is None else to_rate(options.fps)
+        return AnimationReader(Path(source), wanted, rate)
 
     def copied(stream: Stream) -> bool:
         if muxer is None:
@@ -240,7 +245,10 @@ def _open_source(
 
 @contextmanager
 def _open_target(
-    target: Path, partial: Path, reader: VideoReader | FrameReader, options: VideoOptions
+    target: Path,
+    partial: Path,
+    reader: VideoReader | FrameReader | AnimationReader,
+    options: VideoOptions,
 ) -> Iterator[VideoWriter | FrameWriter]:
     """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
