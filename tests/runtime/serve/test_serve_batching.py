@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from running_server import Running, assert_refused, encoded, noise, pixels_of, running
+from gate import Gate
+from running_server import Running, assert_refused, encoded, noise, pixels_of
 
 from fast_nst import Stylizer
 from fast_nst.runtime.models import list_models
 from fast_nst.runtime.serve.batching import Batcher
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory, slow_model: Path) -> Iterator[Running]:
-    log = tmp_path_factory.mktemp("slow") / "log"
-    with running(log, "--model", slow_model, "--max-batch", 4, "--max-size", 40, "--queue", 6) as found:
-        yield found
+@pytest.fixture
+def held(start: Callable[..., Running], gate: Gate, tiny_model: Path) -> Running:
+    limits = ("--max-batch", 4, "--max-size", 40, "--queue", 6)
+    return start("--model", tiny_model, *limits, code=gate.code)
 
 
-def batches(server: Running, model: str = "slow") -> np.ndarray:
+def batches(server: Running, model: str = "negative") -> np.ndarray:
     """Runs of the network, the pictures they had, and the runs of one picture."""
     name = "fast_nst_batch_size"
     alone = server.metric(f"{name}_bucket", model=model, le="1.0")
@@ -33,58 +34,68 @@ def batches(server: Running, model: str = "slow") -> np.ndarray:
 
 
 def occupy(server: Running, pool: ThreadPoolExecutor, data: bytes) -> Future[httpx.Response]:
-    """A request whose picture is in the network now."""
+    """A request whose picture is in the network, which is held."""
     answer = pool.submit(server.stylize, data)
     server.wait_for("fast_nst_in_flight", 1.0)
     server.wait_for("fast_nst_queue_depth", 0.0)
     return answer
 
 
-def test_equal_sizes_that_wait_together_run_together(slow: Running) -> None:
-    before = batches(slow)
+def test_equal_sizes_that_wait_together_run_together(held: Running, gate: Gate) -> None:
+    before = batches(held)
     first, *same = (noise(10, 15, seed) for seed in range(5))
     other = noise(15, 10, 5)
     with ThreadPoolExecutor(6) as pool:
-        answers = [occupy(slow, pool, encoded(first))]
-        answers += [pool.submit(slow.stylize, encoded(pixels)) for pixels in (*same, other)]
+        with gate.shut():
+            answers = [occupy(held, pool, encoded(first))]
+            answers += [pool.submit(held.stylize, encoded(pixels)) for pixels in (*same, other)]
+            held.wait_for("fast_nst_queue_depth", 5.0)
         for pixels, answer in zip((first, *same, other), answers, strict=True):
             assert np.array_equal(pixels_of(answer.result()), 255 - pixels)  # to each its own
-    assert (batches(slow) - before).tolist() == [3, 6, 2]
+    assert (batches(held) - before).tolist() == [3, 6, 2]
 
 
-def test_a_batch_takes_no_more_pixels_than_the_largest_picture(slow: Running) -> None:
-    before = batches(slow)
+def test_a_batch_takes_no_more_pixels_than_the_largest_picture(held: Running, gate: Gate) -> None:
+    before = batches(held)
     data = encoded(noise(20, 40))
     with ThreadPoolExecutor(5) as pool:
-        answers = [occupy(slow, pool, data), *(pool.submit(slow.stylize, data) for _ in range(4))]
+        with gate.shut():
+            answers = [occupy(held, pool, data), *(pool.submit(held.stylize, data) for _ in range(4))]
+            held.wait_for("fast_nst_queue_depth", 4.0)
         assert [answer.result().status_code for answer in answers] == [200] * 5
-    assert (batches(slow) - before).tolist() == [3, 5, 1]  # two of them are 40 x 40 pixels
+    assert (batches(held) - before).tolist() == [3, 5, 1]  # two of them are 40 x 40 pixels
 
 
-def test_a_full_queue_says_when_to_come_back(slow: Running) -> None:
+def test_a_full_queue_says_when_to_come_back(held: Running, gate: Gate) -> None:
     data = encoded(noise(9, 9))
     with ThreadPoolExecutor(6) as pool:
-        accepted = [pool.submit(slow.stylize, data) for _ in range(6)]
-        slow.wait_for("fast_nst_in_flight", 6.0)
-        refused = slow.stylize(data)
+        with gate.shut():
+            accepted = [pool.submit(held.stylize, data) for _ in range(6)]
+            held.wait_for("fast_nst_in_flight", 6.0)
+            refused = held.stylize(data)
         assert_refused(refused, 429, "busy", "try again in")
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert [answer.result().status_code for answer in accepted] == [200] * 6
-    assert slow.metric("fast_nst_rejected_total", reason="busy") == 1.0
-    assert slow.stylize(data).status_code == 200
+    assert held.metric("fast_nst_rejected_total", reason="busy") == 1.0
+    held.wait_for("fast_nst_in_flight", 0.0)
+    assert held.stylize(data).status_code == 200
 
 
-def test_who_leaves_is_not_painted_for(slow: Running) -> None:
-    before = batches(slow)
+def test_who_leaves_is_not_painted_for(held: Running, gate: Gate) -> None:
+    before = batches(held)
     with ThreadPoolExecutor(2) as pool:
-        stay = [occupy(slow, pool, encoded(noise(9, 9))), pool.submit(slow.stylize, encoded(noise(7, 7)))]
-        slow.wait_for("fast_nst_in_flight", 2.0)
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{slow.url}/v1/stylize", content=encoded(noise(8, 8)), timeout=0.05)
+        with gate.shut():
+            stay = [occupy(held, pool, encoded(noise(9, 9))), pool.submit(held.stylize, encoded(noise(7, 7)))]
+            held.wait_for("fast_nst_in_flight", 2.0)
+            leaves = http.client.HTTPConnection(held.host, held.port)
+            leaves.request("POST", "/v1/stylize", encoded(noise(8, 8)))
+            held.wait_for("fast_nst_in_flight", 3.0)
+            leaves.close()
+            held.wait_for("fast_nst_in_flight", 2.0)
         assert [answer.result().status_code for answer in stay] == [200, 200]
-    slow.wait_for("fast_nst_in_flight", 0.0)
-    assert (batches(slow) - before).tolist() == [2, 2, 2]
-    assert slow.metric("fast_nst_requests_total", status="499") == 1.0
+    held.wait_for("fast_nst_in_flight", 0.0)
+    assert (batches(held) - before).tolist() == [2, 2, 2]
+    assert held.metric("fast_nst_requests_total", status="499") == 1.0
 
 
 def test_a_lone_request_does_not_wait_for_company(start: Callable[..., Running], tiny_model: Path) -> None:
@@ -164,8 +175,11 @@ def test_only_the_last_model_keeps_memory_for_large_pictures(
     assert server.metric("process_resident_memory_bytes") < kept - 80e6
 
 
-def test_work_that_takes_too_long_is_given_up(start: Callable[..., Running], slow_model: Path) -> None:
-    server = start("--model", slow_model, "--timeout", 0.1)
-    assert_refused(server.stylize(encoded(noise(9, 9))), 504, "timed_out", "0.1 s")
-    assert server.client.get("/readyz").status_code == 200
-    server.wait_for("fast_nst_in_flight", 0.0)
+def test_work_that_takes_too_long_is_given_up(
+    start: Callable[..., Running], gate: Gate, tiny_model: Path
+) -> None:
+    server = start("--model", tiny_model, "--timeout", 0.1, code=gate.code)
+    with gate.shut():
+        assert_refused(server.stylize(encoded(noise(9, 9))), 504, "timed_out", "0.1 s")
+        assert server.client.get("/readyz").status_code == 200
+        server.wait_for("fast_nst_in_flight", 0.0)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gate import Gate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running_server import IMPATIENT, Running, assert_refused, encoded, noise, pixels_of
@@ -266,9 +267,9 @@ def test_who_does_not_read_the_answer_loses_it(start: Callable[..., Running], ti
 
 
 def test_an_early_answer_was_lost_to_clients_that_close(
-    start: Callable[..., Running], slow_model: Path
+    start: Callable[..., Running], gate: Gate, tiny_model: Path
 ) -> None:
-    server = start("--model", slow_model, "--queue", 1)
+    server = start("--model", tiny_model, "--queue", 1, code=gate.code)
 
     def refused(size: int) -> int:
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -278,7 +279,8 @@ def test_an_early_answer_was_lost_to_clients_that_close(
 
     assert [refused(30_000_000) for _ in range(3)] == [413] * 3
     with ThreadPoolExecutor(1) as pool:
-        accepted = pool.submit(server.stylize, PNG)
-        server.wait_for("fast_nst_in_flight", 1.0)
-        assert refused(15_000_000) == 429
+        with gate.shut():
+            accepted = pool.submit(server.stylize, PNG)
+            server.wait_for("fast_nst_in_flight", 1.0)
+            assert refused(15_000_000) == 429
         assert accepted.result().status_code == 200

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gate import Gate, wait_until
 from running_server import Running, assert_refused, encoded, noise
 
 from fast_nst.cli import main
@@ -21,32 +22,38 @@ from fast_nst.cli import main
 ROOT = Path(__file__).parents[3]
 
 
-def test_sigterm_finishes_what_was_accepted(start: Callable[..., Running], slow_model: Path) -> None:
-    server = start("--model", slow_model, "--max-batch", 1)
+def test_sigterm_finishes_what_was_accepted(
+    start: Callable[..., Running], gate: Gate, tiny_model: Path
+) -> None:
+    server = start("--model", tiny_model, "--max-batch", 1, code=gate.code)
     data = encoded(noise(9, 9))
     with ThreadPoolExecutor(3) as pool:
-        accepted = [pool.submit(server.stylize, data) for _ in range(3)]
-        server.wait_for("fast_nst_in_flight", 3.0)
-        server.process.send_signal(signal.SIGTERM)
-        assert_refused(server.client.get("/readyz"), 503, "shutting_down")
-        refused = server.stylize(data)
-        assert_refused(refused, 503, "shutting_down")
-        assert "retry-after" in refused.headers
-        assert server.client.get("/healthz").status_code == 200
+        with gate.shut():
+            accepted = [pool.submit(server.stylize, data) for _ in range(3)]
+            server.wait_for("fast_nst_in_flight", 3.0)
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.client.get("/readyz").status_code == 503)
+            assert_refused(server.client.get("/readyz"), 503, "shutting_down")
+            refused = server.stylize(data)
+            assert_refused(refused, 503, "shutting_down")
+            assert "retry-after" in refused.headers
+            assert server.client.get("/healthz").status_code == 200
         assert [answer.result().status_code for answer in accepted] == [200] * 3
-    assert server.process.wait(timeout=30) == 0
+    assert server.process.wait(timeout=60) == 0
 
 
-def test_a_second_signal_does_not_wait(start: Callable[..., Running], slow_model: Path) -> None:
-    server = start("--model", slow_model, "--max-batch", 1)
+def test_a_second_signal_does_not_wait(start: Callable[..., Running], gate: Gate, tiny_model: Path) -> None:
+    server = start("--model", tiny_model, "--max-batch", 1, code=gate.code)
     with ThreadPoolExecutor(8) as pool:
-        for _ in range(8):
-            pool.submit(server.stylize, encoded(noise(9, 9)))
-        server.wait_for("fast_nst_in_flight", 8.0)
-        server.process.send_signal(signal.SIGTERM)
-        assert_refused(server.client.get("/readyz"), 503, "shutting_down")
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(timeout=30) == 128 + signal.SIGINT
+        with gate.shut():
+            lost = [pool.submit(server.stylize, encoded(noise(9, 9))) for _ in range(8)]
+            server.wait_for("fast_nst_in_flight", 8.0)
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.client.get("/readyz").status_code == 503)
+            server.process.send_signal(signal.SIGINT)
+            for answer in lost:  # though the network is held
+                assert answer.exception(timeout=60) is not None or answer.result().status_code == 500
+        assert server.process.wait(timeout=60) == 128 + signal.SIGINT
 
 
 @pytest.mark.parametrize(
