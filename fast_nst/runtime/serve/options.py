@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from fast_nst.errors import UserError
+from fast_nst.runtime.machine import usable_cores
 
 
 @dataclass
@@ -56,7 +56,7 @@ class ServeOptions:
     @property
     def workers(self) -> int:
         """Threads that decode and encode."""
-        return min(4, os.cpu_count() or 1)
+        return min(4, usable_cores())
 
 
 def _check(name: str, holds: bool, rule: str, value: object) -> None:
