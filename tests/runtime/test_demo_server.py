@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
+import re
 import shutil
 import signal
 import socket
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator
@@ -80,6 +83,75 @@ def test_other_sites_are_refused(address: str) -> None:
     status, _, headers = request(address, "GET", "/")
     assert status == 200
     assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Passes connections on to the demo, as nginx and Caddy do: with a Host of its own, or the browser's."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str, keeps_host: bool) -> None:
+        self.upstream = address.removeprefix("http://")
+        self.keeps_host = keeps_host
+        super().__init__(("127.0.0.1", 0), PassOn)
+
+
+class PassOn(socketserver.BaseRequestHandler):
+    server: Proxy
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(65536)
+        if not self.server.keeps_host:
+            head = re.sub(rb"(?i)\r\nhost: [^\r]*", b"\r\nHost: " + self.server.upstream.encode(), head)
+        host, port = self.server.upstream.split(":")
+        with socket.create_connection((host, int(port))) as demo:
+            demo.sendall(head)
+            back = threading.Thread(target=self.pump, args=(demo, self.request))
+            back.start()
+            self.pump(self.request, demo)
+            back.join()
+
+    def pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(65536):
+                target.sendall(part)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("keeps_host", [True, False])
+def test_the_page_works_behind_a_proxy_whose_name_is_allowed(
+    start_demo: Any, tiny_model: Path, keeps_host: bool
+) -> None:
+    from websockets.sync.client import connect
+
+    picture = png(np.zeros((2, 2, 3), np.uint8))
+    with (
+        start_demo("--model", str(tiny_model), "--allow-host", "other.example,Demo.example.org") as (here, _),
+        Proxy(here, keeps_host) as proxy,
+    ):
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_address[1]}"
+        outside = {"Host": "demo.example.org", "Origin": "https://demo.example.org"}
+        assert request(address, "GET", "/", Host="demo.example.org")[0] == 200
+        assert request(address, "POST", "/api/open", picture, **outside)[0] == 200
+        with socket.create_connection(proxy.server_address) as raw:
+            origin: Any = outside["Origin"]
+            with connect("ws://demo.example.org/api/live", sock=raw, origin=origin) as live:
+                live.send(picture)
+                assert decode_picture(bytes(live.recv(timeout=60))).pixels.shape == (2, 2, 3)
+        foreign = outside | {"Origin": "https://evil.example"}
+        assert request(address, "POST", "/api/open", picture, **foreign)[0] == 403
+        assert request(here, "GET", "/", Host="rebound.example")[0] == 403
+        proxy.shutdown()
+
+
+def test_a_refused_name_is_told_the_way_in(address: str) -> None:
+    refused = request(address, "GET", "/", Host="demo.example.org")
+    assert "--allow-host" in json.loads(refused[1])["error"]
+    assert main(["demo", "--allow-host", "https://demo.example.org"]) == 2
 
 
 def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
