@@ -73,6 +73,7 @@ def load(url: str, options: argparse.Namespace) -> int:
                 if answer.status != 429:
                     break
                 again += 1
+                local.connection.close()  # the service would, after some idle seconds
                 time.sleep(float(answer.headers["Retry-After"]))
             seconds.append(time.perf_counter() - begun)
             if answer.status != 200:
@@ -92,8 +93,8 @@ def load(url: str, options: argparse.Namespace) -> int:
     took = time.perf_counter() - begun
 
     after = metrics(url)
-    runs, pictures = (
-        after[f"fast_nst_batch_size_{key}"] - before.get(f"fast_nst_batch_size_{key}", 0.0)
+    runs, seconds_of_runs = (
+        after[f"fast_nst_network_seconds_{key}"] - before.get(f"fast_nst_network_seconds_{key}", 0.0)
         for key in ("count", "sum")
     )
     spread = (max(memory) - min(memory)) / min(memory)
@@ -104,7 +105,7 @@ def load(url: str, options: argparse.Namespace) -> int:
     print(
         f"latency     {late[len(late) // 2]:.3f} s in the middle, {late[int(0.99 * len(late))]:.3f} s at 99 %"
     )
-    print(f"batches     {pictures / runs:.2f} pictures to a run")
+    print(f"network     {runs:.0f} runs, {seconds_of_runs / runs:.3f} s each")
     print(f"memory      {memory[0]:.0f} MiB at half time, {memory[-1]:.0f} MiB at the end")
     print(f"            {100 * spread:.1f} % between the least and the most of the second half")
     for reason in sorted(set(lost)):
