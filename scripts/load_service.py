@@ -6,8 +6,8 @@
     python scripts/load_service.py --url http://127.0.0.1:8000      # or loads one that runs
 
 A 429 is obeyed: the request is sent again after Retry-After. Exit code 1 if a request got anything else
-than its picture, or if memory moved by more than --tolerance from the third quarter to the last, by their medians:
-between them it goes up and down with the pictures that are at work.
+than its picture, or if memory moved by more than --tolerance from the third quarter to the last, by their
+medians: at any moment it is up or down by the pictures at work.
 """
 
 from __future__ import annotations
@@ -109,9 +109,8 @@ def load(url: str, options: argparse.Namespace) -> int:
         f"latency     {late[len(late) // 2]:.3f} s in the middle, {late[int(0.99 * len(late))]:.3f} s at 99 %"
     )
     print(f"network     {runs:.0f} runs, {seconds_of_runs / runs:.3f} s each")
-    print(
-        f"memory      {third:.0f} MiB in the third quarter, {last:.0f} MiB in the last: moved {100 * moved:.1f} %"
-    )
+    print(f"memory      {third:.0f} MiB in the third quarter, {last:.0f} MiB in the last")
+    print(f"            moved {100 * moved:.1f} % from one to the other")
     print(f"            {100 * spread:.1f} % between the least and the most of both")
     for reason in sorted(set(lost)):
         print(f"lost: {reason}")
