@@ -15,15 +15,17 @@ import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import replace_folder, whole_file, whole_folder
+from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
 from fast_nst.pictures import UnsuitableFormat
+from fast_nst.pictures.alpha import ground_color
+from fast_nst.runtime.animation import AnimationReader, is_animated
 from fast_nst.runtime.clips import Step, Wanted
 from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.pipeline import ahead, behind
 from fast_nst.runtime.smooth import Smoother
+from fast_nst.runtime.styles import Styles
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.runtime.video_alpha import ground_color
 from fast_nst.runtime.video_codecs import CODECS, PRESETS, choose_codec, fitting_codec, keeps_pixel_aspect
 from fast_nst.runtime.video_reader import VideoReader
 from fast_nst.runtime.video_sound import passage
@@ -42,6 +44,9 @@ _GPU_BATCH = 4  # on a CPU a batch is no faster than its frames one by one, and 
 class VideoOptions:
     """How a video is stylized."""
 
+    style: Styles | None = None
+    """Of a file of many styles: a name, a mixture, or one that changes, as in "waves@0,udnie@10" (seconds of
+    the result). Default: the stylizer's."""
     size: int | None = None
     """Longer side in pixels of the frames; the other one is then even. Default: the video's own size."""
     strength: float = 1.0
@@ -134,8 +139,9 @@ def stylize_video(
     """
     options = options or VideoOptions()
     target = Path(target)
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+    partial = partial_of(target)
     smoother = Smoother() if options.smooth else None
+    style_at = stylizer.style_over_time(options.style)
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
     with (
         _open_source(source, target, options) as reader,
@@ -156,7 +162,9 @@ def stylize_video(
             tqdm(total=reader.clip.frames, desc=target.name, unit="frame", disable=None, delay=1) as bar,
         ):
             for group in _batches(steps, batch):
-                for step, result in zip(group, _stylize(stylizer, group, options), strict=True):
+                shown = [step.pts * reader.clip.time_base for step in group if step.pixels is not None]
+                styles = [style_at(float(seconds)) for seconds in shown]
+                for step, result in zip(group, _stylize(stylizer, group, styles, options), strict=True):
                     put((step, result))
                     if result is not None:
                         frames, end = frames + 1, step.pts + step.duration
@@ -195,7 +203,7 @@ def to_rate(fps: float | str) -> Fraction:
 
 def _open_source(
     source: str | Path | Sequence[str | Path], target: Path, options: VideoOptions
-) -> VideoReader | FrameReader:
+) -> VideoReader | FrameReader | AnimationReader:
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
     square = muxer is not None and not (
         keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
@@ -211,6 +219,10 @@ def _open_source(
         if options.fps is None:
             raise UserError("frames have no rate of their own: give --fps, such as --fps 25")
         return FrameReader([Path(path) for path in source], to_rate(options.fps), wanted)
+
+    if is_animated(Path(source)):
+        rate = None if options.fps is None else to_rate(options.fps)
+        return AnimationReader(Path(source), wanted, rate)
 
     def copied(stream: Stream) -> bool:
         if muxer is None:
@@ -233,7 +245,10 @@ def _open_source(
 
 @contextmanager
 def _open_target(
-    target: Path, partial: Path, reader: VideoReader | FrameReader, options: VideoOptions
+    target: Path,
+    partial: Path,
+    reader: VideoReader | FrameReader | AnimationReader,
+    options: VideoOptions,
 ) -> Iterator[VideoWriter | FrameWriter]:
     """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
@@ -283,12 +298,15 @@ def _batches(steps: Iterable[Step], size: int) -> Iterator[list[Step]]:
         yield group
 
 
-def _stylize(stylizer: Stylizer, group: list[Step], options: VideoOptions) -> Iterator[np.ndarray | None]:
-    """The stylized frame of each step, None where it has none."""
+def _stylize(
+    stylizer: Stylizer, group: list[Step], styles: list[np.ndarray], options: VideoOptions
+) -> Iterator[np.ndarray | None]:
+    """The stylized frame of each step, None where it has none; ``styles`` are those of the frames."""
     frames = [step.pixels for step in group if step.pixels is not None]
     results: Iterator[np.ndarray] = iter(())
     if frames:
         batch = frames[0][None] if len(frames) == 1 else np.stack(frames)
-        results = iter(stylizer(batch, strength=options.strength, preserve_color=options.preserve_color))
+        shares, color = np.stack(styles), options.preserve_color
+        results = iter(stylizer(batch, style=shares, strength=options.strength, preserve_color=color))
     for step in group:
         yield None if step.pixels is None else next(results)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from fast_nst.pictures.alpha import bleed, ground_color, over
 from fast_nst.runtime.clips import Clip, Color, Wanted
-from fast_nst.runtime.video_alpha import bleed, ground_color, over
 from fast_nst.runtime.video_filters import Chain
 
 if TYPE_CHECKING:

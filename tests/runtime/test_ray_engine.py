@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gate import wait_until
 from generated_clips import make_clip
 from PIL import Image
 
@@ -65,27 +65,32 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def workers() -> list[int]:
-    """Process ids of the workers that Ray runs for this process."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cmdline").read_text().startswith("ray::MapWorker") and is_ours(int(folder.name)):
-                found.append(int(folder.name))
-        except OSError:  # it ended
-            continue
-    return found
-
-
-def is_ours(pid: int) -> bool:
-    while pid > 1:
-        if pid == os.getpid():
-            return True
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return False
-
-
 # --- what comes out ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("on_ray")
+def test_a_mixture_of_styles_is_that_of_the_local_engine(tmp_path: Path, gallery_model: Path) -> None:
+    pictures(tmp_path / "in", 3)
+    for style in ("waves:0.6,udnie:0.4", "scream"):
+        for engine in ("local", "ray"):
+            stylize(
+                [str(tmp_path / "in")],
+                gallery_model,
+                str(tmp_path / engine / style),
+                style=style,
+                engine=engine,
+            )
+    assert tree(tmp_path / "ray") == tree(tmp_path / "local")
+    assert len({*tree(tmp_path / "ray").values()}) == 6
+    make_clip(tmp_path / "clip.mp4", 3)
+    for engine in ("local", "ray"):
+        made = str(tmp_path / f"{engine} video")
+        stylize([str(tmp_path / "clip.mp4")], gallery_model, made, style="waves@0,udnie@0.1", engine=engine)
+    assert tree(tmp_path / "ray video") == tree(tmp_path / "local video")
+    for style, said in ((None, "name one with --style"), ("wave", "did you mean"), ("waves@0", "for videos")):
+        made = str(tmp_path / "none")
+        with pytest.raises(UserError, match=said):
+            stylize([str(tmp_path / "in")], gallery_model, made, style=style, engine="ray")
 
 
 @pytest.mark.usefixtures("on_ray")
@@ -101,11 +106,16 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
     (folder / "broken.mp4").write_bytes(b"no video")
     images = [Image.new("RGB", (20, 10), color) for color in ("red", "blue")]
     images[0].save(folder / "moving.gif", save_all=True, append_images=images[1:])
+    images[0].save(folder / "moving.webp", save_all=True, append_images=images[1:], duration=100)
+    Image.new("RGBA", (20, 10), (200, 100, 50, 90)).save(folder / "clear.bmp")
+    (folder / "raw.dng").touch()
 
-    local = stylize([str(folder)], tiny_model, str(tmp_path / "local"))
-    report = stylize([f"file://{folder}"], tiny_model, str(tmp_path / "ray"), engine="ray", workers=2)
+    local = stylize([str(folder)], tiny_model, str(tmp_path / "local"), alpha="keep")
+    on_ray = {"engine": "ray", "workers": 2, "alpha": "keep"}
+    report = stylize([f"file://{folder}"], tiny_model, str(tmp_path / "ray"), **on_ray)
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
-    assert len(report.written) == 25 * 3 + 2
+    assert len(report.written) == 25 * 3 + 4
+    assert report.unread == local.unread == {".dng": 1}
     there = [path.relative_to(tmp_path / "local") for path in local.written]
     assert [path.relative_to(tmp_path / "ray") for path in report.written] == there
     assert [(str(path), reason) for path, reason in local.skipped] == report.skipped
@@ -116,7 +126,7 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
     for path in report.written[3:5]:
         path.unlink()
     (folder / "empty.jpg").write_bytes((folder / "jpg" / "00.jpg").read_bytes())
-    again = stylize([str(folder)], tiny_model, str(tmp_path / "ray"), engine="ray", workers=1)
+    again = stylize([str(folder)], tiny_model, str(tmp_path / "ray"), **on_ray | {"workers": 1})
     assert [path.name for path in again.written] == ["empty.jpg", *(p.name for p in report.written[3:5])]
     assert len(again.kept) == len(report.written) - 2
     assert [path for path in before if path.stat().st_mtime_ns != before[path]] == report.written[3:5]
@@ -124,25 +134,24 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
 
 
 @pytest.mark.usefixtures("on_ray")
-def test_nothing_is_lost_when_a_worker_is_killed(tmp_path: Path, slow_model: Path) -> None:
+def test_nothing_is_lost_when_a_worker_is_killed(tmp_path: Path, tiny_model: Path) -> None:
     wanted = pictures(tmp_path / "in", 10)
-    out = tmp_path / "out"
-    killed: list[int] = []
+    (tmp_path / "in" / "05.png").rename(held := tmp_path / "in" / "held.png")
+    wanted["held.png"] = wanted.pop("05.png")
+    out, url = tmp_path / "out", f"shop://{tmp_path}"
+    asking = Path(f"{held}.held")
 
     def kill() -> None:
-        deadline = time.monotonic() + 60
-        while len(list(out.glob("*.png"))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        killed.extend(workers()[:1])
-        os.kill(killed[0], signal.SIGKILL)
-        killed.append(len(list(out.glob("*.png"))))
+        """In the middle of it: one picture is being fetched, others are done."""
+        wait_until(lambda: asking.exists() and asking.read_text() and len(list(out.glob("*.png"))) >= 3)
+        os.kill(int(asking.read_text()), signal.SIGKILL)
+        Path(f"{held}.go").touch()
 
     killer = threading.Thread(target=kill)
     killer.start()
-    report = stylize([str(tmp_path / "in")], slow_model, str(out), engine="ray", workers=2)
+    report = stylize([f"{url}/in"], tiny_model, f"{url}/out", engine="ray", workers=2)
     killer.join()
-    assert killed[1] < len(wanted)  # in the middle of it
-    assert [path.name for path in report.written] == list(wanted)
+    assert report.written == [f"{url}/out/{name}" for name in sorted(wanted)]
     assert report.skipped == []
     assert sorted(path.name for path in out.iterdir()) == sorted(wanted)  # and nothing unfinished
     for name, pixels in wanted.items():
@@ -170,20 +179,29 @@ def test_stores_that_fail_and_a_file_that_kills_its_workers(tmp_path: Path, tiny
 # --- what is said --------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, slow_model: Path) -> None:
+WITH_THE_SHOP = """
+import sys, fsspec
+from shop_store import Shop
+fsspec.register_implementation("shop", Shop)
+from fast_nst.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, tiny_model: Path) -> None:
     pictures(tmp_path / "in", 30)
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "fast_nst.cli", "stylize", str(tmp_path / "in"), "--engine", "ray"]
-    command += ["--model", str(slow_model), "--output", str(out), "--workers", "1"]
+    (tmp_path / "in" / "20.png").rename(tmp_path / "in" / "held.png")
+    out, url = tmp_path / "out", f"shop://{tmp_path}"
+    command = [sys.executable, "-c", WITH_THE_SHOP, "stylize", f"{url}/in", "--engine", "ray"]
+    command += ["--model", str(tiny_model), "--output", f"{url}/out", "--workers", "1"]
     (tmp_path / "temporary").mkdir()
     # Ray's own folder holds sockets, whose paths have to be short.
     where = {"TMPDIR": str(tmp_path / "temporary"), "RAY_TMPDIR": tempfile.gettempdir()}
+    where["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | where
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("*.png")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: list(out.glob("*.png")) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     output, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
