@@ -26,7 +26,7 @@ from fast_nst.pictures.alpha import rgba
 from fast_nst.pictures.codec import save_options, upright_pixels, write_whole
 from fast_nst.pictures.opening import load
 from fast_nst.pictures.source import source_color
-from fast_nst.runtime.clips import Clip, Step, Wanted, fit
+from fast_nst.runtime.clips import Clip, Step, Wanted, fit, resized
 from fast_nst.runtime.scratch import Plane
 from fast_nst.runtime.video_frames import picture_color
 
@@ -227,7 +227,7 @@ class AnimationReader:
         begin = min(kept.values())
         for index, frame in enumerate(self._animation):
             if index in kept:
-                pixels, opacity = (_fitted(part, size) for part in (frame.pixels, frame.opacity))
+                pixels, opacity = (resized(part, size) for part in (frame.pixels, frame.opacity))
                 yield Step(pixels, kept[index] - begin, self._times[index], opacity=opacity)
 
     def _kept(self) -> Iterator[tuple[int, int]]:
@@ -243,9 +243,3 @@ class AnimationReader:
         """In ticks."""
         ms = frame.milliseconds
         return 1 if self._steady else round(ms if ms > _SHORTEST else _USUAL)
-
-
-def _fitted(part: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
-    if part is None or part.shape[1::-1] == size:
-        return part
-    return np.array(Image.fromarray(part).resize(size, Image.Resampling.LANCZOS))

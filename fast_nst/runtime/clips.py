@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -87,6 +88,13 @@ class Wanted:
     """HDR is brought into the range of SDR."""
     deinterlace: bool = True
     """Interlaced frames are made whole."""
+
+
+def resized(values: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
+    """uint8 [H, W, 3] or [H, W] of that width and height; None stays."""
+    if values is None or values.shape[1::-1] == size:
+        return values
+    return np.array(Image.fromarray(values).resize(size, Image.Resampling.LANCZOS))
 
 
 def fit(width: Fraction | int, height: Fraction | int, size: int | None) -> tuple[int, int]:

@@ -9,11 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.pictures import WRITABLE, UnreadablePicture, UnsuitableFormat, decode_picture, picture_bytes
-from fast_nst.runtime.clips import Clip, Step, Wanted, fit
+from fast_nst.pictures import KEEP, WRITABLE, Picture, UnreadablePicture, decode_picture, picture_bytes
+from fast_nst.runtime.clips import Clip, Step, Wanted, fit, resized
 from fast_nst.runtime.video_frames import picture_color
 
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers leave them everywhere
@@ -59,15 +58,16 @@ class FrameReader:
         self._bad: list[UnreadablePicture] = []
         self._shape: tuple[int, int] | None = None
         for path in self._paths:
-            if (pixels := self._decode(path)) is not None:
+            if (picture := self._decode(path)) is not None:
                 break
         else:
             raise self._bad[0]
         self._bad.clear()
-        height, width, _ = pixels.shape
+        height, width, _ = picture.pixels.shape
         self._shape = (height, width)
         size = (width, height) if wanted.size is None else fit(width, height, wanted.size)
-        self.clip = Clip(size[0], size[1], 1 / rate, rate, picture_color(*size), frames=len(self._paths))
+        clip = Clip(size[0], size[1], 1 / rate, rate, picture_color(*size), frames=len(self._paths))
+        self.clip = replace(clip, opacity=wanted.alpha == KEEP)  # any of them may be transparent
 
     def __enter__(self) -> FrameReader:
         return self
@@ -79,14 +79,13 @@ class FrameReader:
         size = (self.clip.width, self.clip.height)
         shown: Step | None = None  # until the next one that can be read
         for index, path in enumerate(self._paths):
-            pixels = self._decode(path)
-            if pixels is None:
+            picture = self._decode(path)
+            if picture is None:
                 continue
-            if pixels.shape[1::-1] != size:
-                pixels = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+            pixels, opacity = (resized(part, size) for part in (picture.pixels, picture.opacity))
             if shown is not None:
                 yield replace(shown, duration=index - shown.pts)
-            shown = Step(pixels, 0 if shown is None else index)
+            shown = Step(pixels, 0 if shown is None else index, opacity=opacity)
         if shown is not None:
             yield replace(shown, duration=len(self._paths) - shown.pts)
 
@@ -100,13 +99,15 @@ class FrameReader:
             return f"left out the frame {first}"
         return f"left out {len(self._bad)} frames, the first {first}"
 
-    def _decode(self, path: Path) -> np.ndarray | None:
+    def _decode(self, path: Path) -> Picture | None:
         try:
-            pixels = decode_picture(path, max_pixels=self._wanted.max_pixels).pixels
-            if self._shape is not None and pixels.shape[:2] != self._shape:
-                sizes = [f"{width}x{height}" for height, width in (pixels.shape[:2], self._shape)]
+            wanted = self._wanted
+            picture = decode_picture(path, max_pixels=wanted.max_pixels, alpha=wanted.alpha)
+            shape = picture.pixels.shape[:2]
+            if self._shape is not None and shape != self._shape:
+                sizes = [f"{width}x{height}" for height, width in (shape, self._shape)]
                 raise UnreadablePicture(str(path), f"it is {sizes[0]}, the others are {sizes[1]}")
-            return pixels
+            return picture
         except UnreadablePicture as error:
             self._bad.append(error)
             return None
@@ -124,14 +125,10 @@ class FrameWriter:
 
     def write(self, step: Step, pixels: np.ndarray | None) -> None:
         """Write `pixels`, uint8 RGB [H, W, 3], as the next picture."""
-        if step.opacity is not None:
-            raise UnsuitableFormat(
-                f"--alpha keep: frames in {self._name} carry no transparency; write mov, webm or gif"
-            )
         if pixels is not None:
             self._count += 1
             path = self._folder / f"{self._count:06}.{self._format}"
-            data = picture_bytes(pixels, self._format, quality=self._quality)
+            data = picture_bytes(pixels, self._format, quality=self._quality, opacity=step.opacity)
             try:
                 path.write_bytes(data)
             except OSError as error:

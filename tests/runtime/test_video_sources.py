@@ -562,12 +562,25 @@ def test_what_is_transparent_lies_over_a_color_or_is_kept(
 
 def test_transparency_that_cannot_be_kept_is_refused_by_name(negative: Stylizer, tmp_path: Path) -> None:
     clip = transparent(tmp_path / "in.mov", "qtrle", "argb")
-    for target, options in (("out.mp4", {}), ("out.mkv", {"codec": "h264"}), ("frames", {})):
+    for target, options in (("out.mp4", {}), ("out.mkv", {"codec": "h264"})):
         with pytest.raises(UnsuitableFormat, match=r"--alpha keep: .*; write mov, webm or gif"):
             run(negative, clip, tmp_path / target, alpha="keep", **options)
     assert [path.name for path in tmp_path.iterdir()] == ["in.mov"]
     opaque = make_clip(tmp_path / "in.mp4", 3)
     assert run(negative, opaque, tmp_path / "out.mp4", alpha="keep").frames == 3
+
+
+def test_frames_keep_their_transparency_both_ways(negative: Stylizer, tmp_path: Path) -> None:
+    clip = transparent(tmp_path / "in.mov", "qtrle", "argb")
+    run(negative, clip, tmp_path / "frames", alpha="keep")
+    frames = sorted((tmp_path / "frames").iterdir())
+    with Image.open(frames[0]) as image:
+        assert (image.mode, image.getpixel((8, 32))[3], image.getpixel((56, 32))[3]) == ("RGBA", 0, 255)
+    options = VideoOptions(strength=0.0, fps=10, alpha="keep")
+    stylize_video(negative, frames, tmp_path / "back.webm", options)
+    assert with_alpha(tmp_path / "back.webm")[32, [8, 56], 3].tolist() == [0, 255]
+    with pytest.raises(UnsuitableFormat, match="JPEG carries no transparency"):
+        run(negative, clip, tmp_path / "more", alpha="keep", format="jpg")
 
 
 # --- HDR -----------------------------------------------------------------------------------------
