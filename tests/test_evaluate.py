@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -151,6 +151,7 @@ def test_missing_pictures_are_counted_and_named_and_nobody_is_judged_on_them(
     assert "of another aspect" in told
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.one_of(st.integers(0, 500).map(float), st.just(math.inf)), min_size=1, max_size=30))
 def test_quartiles_are_values_in_order_and_never_not_a_number(values: list[float]) -> None:
     lower, median, upper = quartiles(values)
