@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,24 @@ PEAK = 1.0  # what the largest activation is smoothed to, as an exponent of e; 3
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
 
 
+class _Product(torch.autograd.Function):
+    """[N, P, C] to its products of channels [N, C, C].
+
+    Autograd knows nothing of their symmetry: it takes two products backward where one does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return flat.mT @ flat
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        with torch.autocast(gradient.device.type, enabled=False):
+            return flat @ (gradient + gradient.mT)
+
+
 def gram_matrix(features: Tensor) -> Tensor:
     """Gram matrices [N, C, C] of features [N, C, H, W], divided by C*H*W, always in float32.
 
@@ -27,8 +46,8 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     n, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().reshape(n, c, h * w) / (c * h * w) ** 0.5  # [N, C, HW]
-        return flat @ flat.transpose(1, 2)
+        flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of channels_last
+        return torch.as_tensor(_Product.apply(flat.float() * (c * h * w) ** -0.5))
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from fast_nst.config import OptimizerConfig, TrainConfig
 from fast_nst.data import DataConfig, open_content
 from fast_nst.errors import UserError
-from fast_nst.training.batches import style_path, training_batches
+from fast_nst.training.batches import training_batches
 
 
 def images(source: Path, workers: int, accumulate: int, step: int, count: int) -> list[torch.Tensor]:
@@ -58,9 +58,3 @@ def test_bad_content_met_by_a_worker_ends_in_one_line(tmp_path: Path, photograph
         next(training_batches(content, config, Accelerator(cpu=True), 0))
     assert "unreadable" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_missing_style_is_named() -> None:
-    with pytest.raises(UserError, match="--style is missing"):
-        style_path(None)
-    assert style_path("strokes").is_file()
