@@ -41,7 +41,12 @@ def read_styles(metadata: Mapping[str, str]) -> list[StyleInfo]:
     """
     try:
         if STYLES in metadata:
-            return [StyleInfo(**fields) for fields in json.loads(metadata[STYLES])]
+            styles = [StyleInfo(**fields) for fields in json.loads(metadata[STYLES])]
+            if not all(isinstance(text, str) for style in styles for text in vars(style).values()):
+                raise ValueError("not all of it is text")
+            if len({style.name for style in styles}) < len(styles):
+                raise ValueError("two have one name")
+            return styles
     except (TypeError, ValueError) as error:
         raise ValueError(f"the list of styles in its metadata is damaged ({error})") from error
     return [

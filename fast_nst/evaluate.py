@@ -23,10 +23,10 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.losses import floats
 from fast_nst.pictures import UnreadablePicture, find_pictures
-from fast_nst.quality import UNCHANGED, named_models
+from fast_nst.quality import UNCHANGED, named_models, open_models
 from fast_nst.runtime.benchmark import model_subjects
+from fast_nst.runtime.models import Model
 from fast_nst.runtime.rounds import measure
-from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.scorecard import MethodResult, Scorecard
 from fast_nst.sharpness import octaves
 from fast_nst.training.descent import Descent
@@ -59,8 +59,8 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     shown_at = sorted({min(SHOWN_AT, options.baseline), options.baseline} - {0})
     baselines = {at: f"baseline, {at} iterations" for at in shown_at}
     theirs = f"{options.pictures.resolve().name}/" if options.pictures is not None else None
-    paths = named_models(models, taken=[theirs] if theirs is not None else [])
-    stylizers = {name: Stylizer(path, threads=options.threads) for name, path in paths.items()}
+    found = named_models(models)
+    stylizers = open_models(found, options.threads)
     style = load_image(style_path(options.style), options.style_size)
     config, network = resolve_loss(options.loss)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -111,7 +111,7 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     if not judged:
         raise UserError(f"no photograph could be judged: {skipped[0]}")
     usual = max(shapes, key=shapes.count)
-    for name, seconds in time_models(paths, usual, options.threads).items():
+    for name, seconds in time_models(found, usual, options.threads).items():
         methods[name].seconds = seconds
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
     for at, name in baselines.items():
@@ -199,7 +199,7 @@ def equals_iterations(totals: Sequence[float], total: float) -> float:
     return next((float(i) for i, value in enumerate(totals) if value <= total), math.inf)
 
 
-def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
+def time_models(models: dict[str, Model], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
     """Seconds of a run on one picture of ``shape`` by name, taken in turns, each in a process of its own.
 
     Raises:
@@ -207,7 +207,7 @@ def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | N
     """
     height, width = shape
     condition = {"width": width, "height": height, "batch": 1, "provider": None, "threads": threads}
-    subjects = model_subjects(list(paths.values()), list(paths))
+    subjects = model_subjects(list(models.values()), list(models))
     cells = measure(subjects, [condition], rounds=TIMED_ROUNDS, seconds=TIMED_SECONDS)
     for cell in cells:
         if cell.failure is not None:

@@ -30,7 +30,7 @@ import numpy as np
 from fast_nst.errors import UserError, user_errors_end
 from fast_nst.runtime.benchmark import BenchmarkOptions, model_subjects, parse_sizes, start_report
 from fast_nst.runtime.benchmark_worker import noise, serve, time_calls
-from fast_nst.runtime.models import resolve_model, unique_names
+from fast_nst.runtime.models import Model, find_model, unique_names
 from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.providers import choose_providers, short_name
 from fast_nst.runtime.rounds import Subject, measure
@@ -82,13 +82,18 @@ def build_peer(network: Any) -> Any:
     import torch
     from torch import Tensor, nn
 
+    class PadThenConv(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:
+            around = self.kernel_size[0] // 2
+            return super().forward(nn.functional.pad(input, (around,) * 4, mode="reflect"))
+
     def pad_apart(module: nn.Module) -> None:
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d):
                 kernel, stride = child.kernel_size[0], child.stride[0]
-                plain = nn.Conv2d(child.in_channels, child.out_channels, kernel, stride)
+                plain = PadThenConv(child.in_channels, child.out_channels, kernel, stride)
                 plain.load_state_dict(child.state_dict())
-                setattr(module, name, nn.Sequential(nn.ReflectionPad2d(kernel // 2), plain))
+                setattr(module, name, plain)
             else:
                 pad_apart(child)
 
@@ -99,10 +104,10 @@ def build_peer(network: Any) -> Any:
 
         def forward(self, x: Tensor) -> Tensor:
             n = self.network
-            return n.head(n.up(n.residual(n.down(x))))
+            return n.head(n.up(n.residual(n.down(x, None), None), None))
 
     pad_apart(network)
-    first = network.down[0][0][1]
+    first = network.down[0][0]
     with torch.no_grad():
         first.bias -= 0.5 * first.weight.sum((1, 2, 3))
         first.weight /= 255
@@ -200,7 +205,7 @@ def main() -> None:
         raise UserError(
             "--sizes: the peer's output has another size than its input if that is no multiple of 4"
         )
-    beside = [resolve_model(name) for name in chosen.models]
+    beside = [find_model(name) for name in chosen.models]
     beside_names = unique_names(beside, taken=["fast_nst"])
     network = start_network(chosen.weights, chosen.width, sizes)
     report = start_report(options, [])
@@ -210,14 +215,17 @@ def main() -> None:
         free = {FREE: str(paths[FREE])}
         worker = (__file__, "--worker")
         subjects = [
-            *model_subjects([paths["ours"]], ["fast_nst"]),
+            *model_subjects([Model(paths["ours"], "fast_nst")], ["fast_nst"]),
             Subject("peer", worker, {"exports": fixed, "alone": False}),
             Subject("peer, free size", worker, {"exports": free, "alone": False}),
             Subject("peer, network alone", worker, {"exports": fixed, "alone": True}),
             *model_subjects(beside, beside_names),
         ]
         report.cells = measure(subjects, options.conditions(), rounds=options.rounds, seconds=options.seconds)
-        files = {"fast_nst": paths["ours"], **dict(zip(beside_names, beside, strict=True))}
+        files = {
+            "fast_nst": paths["ours"],
+            **dict(zip(beside_names, (model.path for model in beside), strict=True)),
+        }
         for cell in report.cells:
             cell.facts["precision"] = weights_precision(files.get(cell.name, paths[FREE]))
     if options.output is not None:

@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from fast_nst import Stylizer
@@ -26,13 +24,12 @@ from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, user_errors_end
 from fast_nst.evaluate import evaluate
 from fast_nst.evaluate_options import EvaluateOptions
-from fast_nst.export import export_onnx, weights_file
-from fast_nst.networks.transform import TransformNetwork, load_transform
+from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture, find_pictures
-from fast_nst.quality import UNCHANGED, summary
+from fast_nst.quality import summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
-from fast_nst.runtime.models import short_name
+from fast_nst.runtime.models import describe_model, find_model, short_name
 from fast_nst.training.report import describe
 from fast_nst.training.styles import style_path
 
@@ -54,34 +51,26 @@ def style_pictures(folder: Path, styles: list[StyleInfo]) -> dict[str, Path]:
     return {style.name: by_hash[style.picture_sha256] for style in styles}
 
 
-def single(network: TransformNetwork, number: int, path: Path) -> Path:
-    """One of a network's styles as an ONNX file of its own."""
-    export_onnx(network.with_styles(torch.eye(network.styles)[[number]]), path, {"style": path.stem})
-    return path
-
-
-def measure(model: Path, picture: Path, judged: EvaluateOptions, flow: Path | None) -> dict[str, Any]:
-    """Median losses and sharpness on held-out photographs, stability and artefacts of one style."""
+def measure(model: str, picture: Path, judged: EvaluateOptions, flow: Path | None) -> dict[str, Any]:
+    """Median losses and sharpness on held-out photographs, stability and artefacts of FILE:STYLE."""
     judged.style = str(picture)
-    card = evaluate([str(model)], judged)
-    photograph, painted = card.methods[UNCHANGED], card.methods[model.stem]
+    photograph, painted = evaluate([model], judged).methods.values()
     losses = {name: round(painted.median(name), 3) for name in ("content", "style", "tv", "total")}
     losses["style of the photographs"] = round(photograph.median("style"), 3)
     detail = float(painted.sharpness[0] / photograph.sharpness[0])
     return {"losses": losses, "detail at 2-4 px": round(detail, 2), **summary(model, flow)}
 
 
-def speed(model: Path) -> dict[str, Any]:
+def speed(model: str) -> dict[str, Any]:
     """Milliseconds per picture, what `fast-nst benchmark --sizes 512 --rounds 3 --seconds 0.5` gives."""
-    report = benchmark([str(model)], BenchmarkOptions(3, 0.5, sizes=512))
+    report = benchmark([model], BenchmarkOptions(3, 0.5, sizes=512))
     return {"ms at 512x512": round(1000 * report.cells[0].median, 1), "machine": in_words(report.machine)}
 
 
-def strip(picture: Path, model: Path) -> np.ndarray:
+def strip(picture: Path, stylizer: Stylizer) -> np.ndarray:
     """The style, then scikit-image's photographs (CC0, public domain), each before what becomes of it."""
     from skimage import data
 
-    stylizer = Stylizer(model)
     parts = [_to_height(np.asarray(Image.open(picture).convert("RGB")))]
     for photograph in (data.chelsea(), data.astronaut(), data.coffee()):
         before = _to_height(photograph)
@@ -89,11 +78,11 @@ def strip(picture: Path, model: Path) -> np.ndarray:
     return np.concatenate(parts, 1)
 
 
-def sheet_cell(picture: Path, model: Path) -> np.ndarray:
+def sheet_cell(picture: Path, stylizer: Stylizer) -> np.ndarray:
     """One photograph after a style, the style picture in a corner; uint8 [300, 300, 3]."""
     from skimage import data
 
-    cell = Image.fromarray(Stylizer(model)(data.chelsea()[:, 60:360]))
+    cell = Image.fromarray(stylizer(np.ascontiguousarray(data.chelsea()[:, 60:360])))
     corner = Image.open(picture).convert("RGB")
     corner.thumbnail((90, 90), Image.Resampling.LANCZOS)
     cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
@@ -144,6 +133,12 @@ def _to_height(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(picture.resize((width, HEIGHT), Image.Resampling.LANCZOS))
 
 
+def describe_network(about: dict[str, str]) -> str:
+    """Form, width and blocks in a few words."""
+    antialiased = about["antialias"] == "true"
+    return describe(TransformConfig(int(about["width"]), int(about["blocks"]), about["network"], antialiased))
+
+
 def describe_training(about: dict[str, str]) -> str:
     """The recipe in a few words, from what the file says of itself."""
     config = json.loads(about["config"])
@@ -163,8 +158,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("checkpoints/cards"))
     options = parser.parse_args()
 
-    file = weights_file(options.model)
-    network, about = load_transform(file)
+    described = describe_model(find_model(options.model))
+    file, about = described["path"], described["metadata"]
     styles, name = read_styles(about), short_name(file)
     pictures = style_pictures(options.styles, styles)
     judged = EvaluateOptions(
@@ -178,17 +173,16 @@ def main() -> None:
         told = {**settings, "styles": {}}
     (options.output / name).mkdir(parents=True, exist_ok=True)
     cells = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number, style in enumerate(styles):
-            model = single(network, number, Path(folder) / f"{style.name}.onnx")
-            picture = pictures[style.name]
-            if style.name not in told["styles"]:
-                told["styles"][style.name] = asdict(style) | measure(model, picture, judged, options.flow)
-                card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-            encode_picture(options.output / name / f"{style.name}.jpg", strip(picture, model), quality=85)
-            cells.append(sheet_cell(picture, model))
-        told["speed"] = speed(model)  # of one style's own file
-    told |= {"network": describe(network.config), "training": describe_training(about)}
+    for style in styles:
+        picture, model = pictures[style.name], f"{file}:{style.name}"
+        if style.name not in told["styles"]:
+            told["styles"][style.name] = asdict(style) | measure(model, picture, judged, options.flow)
+            card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        stylizer = Stylizer(file, style.name)
+        encode_picture(options.output / name / f"{style.name}.jpg", strip(picture, stylizer), quality=85)
+        cells.append(sheet_cell(picture, stylizer))
+    told |= {"network": describe_network(about), "training": describe_training(about)}
+    told["speed"] = speed(f"{file}:{styles[0].name}")
     told["size_bytes"] = file.stat().st_size
     card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     encode_picture(options.output / f"{name}.jpg", sheet(cells), quality=85)

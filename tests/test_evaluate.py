@@ -215,3 +215,14 @@ def test_an_unreadable_photograph_is_skipped_and_named_once(
     assert found["photographs"] == found["quality"]["pictures"] == ["b.png"]
     assert out.index("| total") < out.index("## Stability")
     assert main(["evaluate", "strokes", *arguments[:-1], str(tmp_path / "in" / "b.png")]) == 2
+
+
+def test_losses_of_a_style_of_many(gallery_model: Path, photographs: Path, tmp_path: Path) -> None:
+    arguments = ["--style", "strokes", "--content", str(photographs), "--output", str(tmp_path)]
+    arguments += ["--count", "1", "--size", "48", "--style-size", "64"]
+    models = [f"{gallery_model}:{style}" for style in ("waves", "udnie")]
+    assert main(["evaluate", *models, *arguments, "--baseline", "0"]) == 0
+    methods = json.loads((tmp_path / "scorecard.json").read_text())["methods"]
+    assert list(methods) == ["photograph", "gallery:waves", "gallery:udnie"]
+    assert methods["gallery:waves"]["mean"]["style"] != methods["gallery:udnie"]["mean"]["style"]
+    assert methods["gallery:waves"]["seconds"] > 0

@@ -24,6 +24,8 @@ class _Waiting:
     model: str
     pixels: np.ndarray
     """uint8 [H, W, 3]."""
+    shares: np.ndarray
+    """Of the model's styles, [1, K]."""
     result: asyncio.Future[np.ndarray]
 
     def fits(self, other: _Waiting) -> bool:
@@ -74,12 +76,12 @@ class Batcher:
             self._coming[model] -= 1
             self._changed.set()
 
-    def submit(self, model: str, pixels: np.ndarray) -> asyncio.Future[np.ndarray]:
-        """uint8 RGB [H, W, 3] into the queue; its result. Cancelled, it leaves the queue.
+    def submit(self, model: str, pixels: np.ndarray, shares: np.ndarray) -> asyncio.Future[np.ndarray]:
+        """uint8 RGB [H, W, 3] and the shares of its styles [1, K] into the queue; its result.
 
-        The future raises RunFailed or OutOfMemory as Stylizer does.
+        Cancelled, it leaves the queue. The future raises RunFailed or OutOfMemory as Stylizer does.
         """
-        item = _Waiting(model, pixels, asyncio.get_running_loop().create_future())
+        item = _Waiting(model, pixels, shares, asyncio.get_running_loop().create_future())
         item.result.add_done_callback(lambda _: self._drop([item]))
         self._waiting.append(item)
         self._changed.set()
@@ -143,7 +145,8 @@ class Batcher:
         try:
             self._release_last(model)
             pixels = batch[0].pixels[None] if len(batch) == 1 else np.stack([item.pixels for item in batch])
-            results: list[np.ndarray | Exception] = list(self._models[model](pixels))
+            shares = np.concatenate([item.shares for item in batch])
+            results: list[np.ndarray | Exception] = list(self._models[model](pixels, style=shares))
         except (RunFailed, MemoryError) as error:
             if len(batch) > 1:  # one of them may be to blame, or the memory for all
                 return [result for item in batch for result in self._run([item])]
@@ -162,4 +165,4 @@ class Batcher:
         """Give back what another model keeps, so that only one holds memory for large pictures."""
         if self._last_model != model and self._last_pixels > _MANY_PIXELS:
             # onnxruntime shrinks its memory at the end of a run: of one pixel.
-            self._models[self._last_model](np.zeros((1, 1, 3), np.uint8))
+            self._models[self._last_model].warm_up([(1, 1)])

@@ -11,17 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-import numpy as np
-
 from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
-from fast_nst.runtime.models import resolve_model, short_name
+from fast_nst.runtime.models import find_model
 from fast_nst.runtime.serve.batching import Batcher
 from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.limits import Room
 from fast_nst.runtime.serve.metrics import Metrics
 from fast_nst.runtime.serve.options import ServeOptions
-from fast_nst.runtime.serve.parameters import Parameters
+from fast_nst.runtime.serve.parameters import Parameters, shares_for
 from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
 from fast_nst.shipped import list_models
@@ -97,9 +95,10 @@ class Service:
 
     async def _stylize(self, data: bytes, wanted: Parameters) -> Painted:
         limits = self.options.max_pixels, self.options.max_size
+        shares = shares_for(wanted, self.models[wanted.model])
         with self.batcher.coming(wanted.model):
             picture = await self._on_thread(decode_upload, data, wanted.size, *limits)
-            result = self.batcher.submit(wanted.model, picture.pixels)
+            result = self.batcher.submit(wanted.model, picture.pixels, shares)
         stylized = await result
 
         def finish() -> Painted:
@@ -156,10 +155,12 @@ def load_models(options: ServeOptions) -> dict[str, Stylizer]:
     providers = comma_separated(options.providers) if options.providers is not None else None
     models: dict[str, Stylizer] = {}
     for text in asked:
-        path = resolve_model(text)
-        name = short_name(path)
-        if name in models:
-            raise UserError(f"--model: {models[name].name} and {path} would both be called {name}")
-        models[name] = Stylizer(path, threads=options.threads, providers=providers)
-        models[name](np.zeros((64, 64, 3), np.uint8))  # the first run is slow, and may fail
+        model = find_model(text)
+        if model.name in models:
+            raise UserError(
+                f"--model: {models[model.name].name} and {model.path} would both be called {model.name}"
+            )
+        stylizer = Stylizer(model.path, model.style, threads=options.threads, providers=providers)
+        stylizer.warm_up([(64, 64)])  # the first run is slow, and may fail
+        models[model.name] = stylizer
     return models

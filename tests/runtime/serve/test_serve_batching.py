@@ -139,7 +139,7 @@ def test_who_leaves_while_the_network_is_busy_leaves_no_pixels(tiny_model: Path)
         batcher = Batcher(models, max_batch=1, max_wait=0, max_pixels=100, observe=lambda *_: None)
         pixels = noise(9, 9)
         left = weakref.ref(pixels)
-        batcher.submit("negative", pixels).cancel()
+        batcher.submit("negative", pixels, np.ones((1, 1), np.float32)).cancel()
         del pixels
         await asyncio.sleep(0)
         assert batcher.depth == 0
