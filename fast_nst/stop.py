@@ -7,12 +7,17 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
+
+from fast_nst.errors import Interrupted
 
 logger = logging.getLogger("fast_nst")
 
 LATER = 2  # seconds after which a second signal means impatience
+PATIENCE = 5  # seconds that a wait for others goes on after the request
 
 
 class StopRequest:
@@ -22,10 +27,13 @@ class StopRequest:
     caught, it does nothing. A SIGHUP that is ignored, as `nohup` asks, stays ignored.
     """
 
+    active: ClassVar[StopRequest | None] = None
+
     def __init__(self, promise: str = "stopping after this step; the state will be saved") -> None:
         self.signal: int | None = None
         self._promise = promise
         self._first = 0.0
+        self._waits = False
         self._former: dict[int, Any] = {}
         self._terminals: list[int] = []
 
@@ -37,9 +45,11 @@ class StopRequest:
                 hangup = None
             for number in filter(None, (signal.SIGINT, signal.SIGTERM, hangup)):
                 self._former[number] = signal.signal(number, self._note)
+            StopRequest.active = self
         return self
 
     def __exit__(self, *_: object) -> None:
+        StopRequest.active = None
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
@@ -53,3 +63,39 @@ class StopRequest:
             if not os.isatty(output):  # it was closed: writing to it would fail, and end the run
                 os.dup2(os.open(os.devnull, os.O_WRONLY), output)
         logger.warning(self._promise)
+        if self._waits:
+            self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.signal(signal.SIGALRM, self._break_off)
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+
+    def _break_off(self, number: int, frame: FrameType | None) -> None:
+        if self._waits:
+            assert self.signal is not None
+            raise Interrupted(
+                self.signal, "stopped while nothing came: go on from the last state saved with --resume"
+            )
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """While this process waits for others: a request to stop breaks that off, `PATIENCE` seconds later.
+
+    Raises:
+        Interrupted: it did.
+    """
+    request = StopRequest.active
+    if request is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    request._waits = True
+    if request.signal is not None:
+        request._lose_patience()
+    try:
+        yield
+    finally:
+        request._waits = False
+        if request.signal is not None and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)

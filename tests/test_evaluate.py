@@ -53,7 +53,7 @@ def test_it_tells_the_losses_of_every_method(scorecard: Path) -> None:
 
 
 def test_the_baseline_starts_from_noise_and_comes_down(scorecard: Path) -> None:
-    """As Johnson et al. measured it. From the photograph, that would be reached before the first iteration."""
+    """As Johnson et al. measured it. From the photograph, that is reached before the first iteration."""
     methods = json.loads((scorecard / "scorecard.json").read_text())["methods"]
     assert max(methods["photograph"]["equals_iterations"]["each"]) > 0
     assert methods["baseline, 6 iterations"]["median"]["style"] < methods["photograph"]["median"]["style"]

@@ -13,8 +13,9 @@ from fast_nst import stop as stop_module
 from fast_nst.stop import StopRequest
 
 
-def test_the_same_request_twice_is_not_impatience() -> None:
+def test_the_same_request_twice_is_not_impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """`timeout` signals a process and at once its group; the state was lost."""
+    monkeypatch.setattr(stop_module, "LATER", 1000)
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)

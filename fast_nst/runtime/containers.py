@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from fast_nst.errors import UserError, one_line
+from fast_nst.runtime.machine import limited_threads
 
 if TYPE_CHECKING:
     from av import VideoCodecContext, VideoStream
@@ -77,6 +78,7 @@ def main_video(container: InputContainer, name: str, max_pixels: int | None) -> 
             name, f"{size} is more than the limit of {max_pixels} pixels; raise --max-pixels"
         )
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = limited_threads() or 0
     return stream
 
 

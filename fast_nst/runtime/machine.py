@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -10,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from fast_nst.runtime.cgroups import ROOT, groups, lines, number
 
 BUSY = 0.25  # load average, as a share of the cores, above which timings scatter
 
@@ -62,7 +65,7 @@ def doubts(machine: dict[str, Any], threads: list[int] | None = None) -> list[st
             f"the CPU's governor is {machine['governor']!r}, not 'performance': the clock may change"
         )
     usable = machine["usable_cores"]
-    if usable and max(threads or [0]) > usable:
+    if max(threads or [0]) > usable:
         found.append(f"{max(threads or [0])} threads share {usable} usable core{'s' if usable > 1 else ''}")
     return found
 
@@ -84,17 +87,25 @@ def gpu_name() -> str | None:
     return listed.splitlines()[0].strip() if listed else None
 
 
-def usable_cores() -> int | None:
-    """Cores this process may run on: fewer than there are under taskset or in some containers."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def usable_cores(root: Path = ROOT) -> int:
+    """CPUs this process may use at once: of its affinity mask, within the quotas of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = (_cpu_quota(folder) for folder in groups("cpu", root))
+    return min([cores, *(max(1, math.ceil(quota)) for quota in quotas if math.isfinite(quota))])
+
+
+def limited_threads() -> int | None:
+    """Threads to tell a library that sees no limits; None where all the machine is ours: its own choice."""
+    usable = usable_cores()
+    return None if usable == os.cpu_count() else usable
 
 
 def peak_memory() -> int | None:
     """Largest resident set this process ever had, in bytes; None on Windows."""
     # Not ru_maxrss on Linux: a child inherits there what its parent held when it was started.
-    line = re.search(r"^VmHWM:\s*(\d+) kB", _text("/proc/self/status"), re.MULTILINE)
-    if line:
-        return int(line[1]) * 1024
+    for line in lines(Path("/proc/self/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     if sys.platform == "win32":
         return None
     import resource
@@ -102,15 +113,17 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
+def _cpu_quota(folder: Path) -> float:
+    """CPUs, inf without a quota."""
+    v2 = next(iter(lines(folder / "cpu.max")), "max").split()
+    if len(v2) == 2 and v2[0] != "max":
+        return int(v2[0]) / int(v2[1])
+    quota, period = (number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return quota / period if 0 < quota < math.inf and period < math.inf else math.inf
 
 
 def _first_line(path: str) -> str | None:
-    return next(iter(_text(path).splitlines()), None)
+    return next(iter(lines(Path(path))), None)
 
 
 def _output(*command: str) -> str | None:

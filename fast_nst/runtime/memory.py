@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import math
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")  # of the container this process runs in
+from fast_nst.runtime.cgroups import ROOT, groups, lines, number
 
 
-def available_memory(cgroup: Path = _CGROUP) -> int:
-    """Bytes to be had without swapping: what the machine has free, or what its container may still take."""
+def available_memory(root: Path = ROOT) -> int:
+    """Bytes to be had without swapping: what the machine has free, or what a control group may still take."""
     import psutil
 
     free = int(psutil.virtual_memory().available)
-    with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
-        limit = int((cgroup / "memory.max").read_text())
-        statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
-        used = int((cgroup / "memory.current").read_text()) - int(statistics.get("inactive_file", 0))
-        free = min(free, max(0, limit - used))
-    return free
+    return max(0, int(min([free, *(_memory_left(folder) for folder in groups("memory", root))])))
+
+
+def _memory_left(folder: Path) -> float:
+    v2 = (folder / "memory.max").exists()
+    names = ("memory.max", "memory.high") if v2 else ("memory.limit_in_bytes",)
+    limit = min(number(folder / name) for name in names)
+    used = number(folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
+    if math.inf in (limit, used):
+        return math.inf
+    # What was read from files lately counts as used, and goes when the memory is needed.
+    kept = "inactive_file" if v2 else "total_inactive_file"
+    statistics = dict(line.split() for line in lines(folder / "memory.stat"))
+    return limit - used + int(statistics.get(kept, 0))

@@ -13,6 +13,7 @@ from textwrap import shorten
 from typing import Any, TypeAlias
 
 from fast_nst.errors import UserError, one_line
+from fast_nst.runtime.machine import limited_threads
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, str]]
 """A name, or a name and options for onnxruntime that go before ours."""
@@ -75,8 +76,10 @@ def open_session(
     # One memory plan is kept for every picture size ever seen otherwise; DirectML allows none at all.
     options.enable_mem_pattern = False
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL  # DirectML allows no other
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    # By itself it takes a thread for each core of the machine and binds it there, though this process
+    # may be kept from it; of a number that it is told it binds none.
+    threads = limited_threads() if threads is None else threads
+    options.intra_op_num_threads = threads or 0
     kept = source if cached else None
     with_options = [(full, {**_known_good(full, threads, kept), **given}) for full, given in providers]
     try:

@@ -29,12 +29,12 @@ from fast_nst.crops import to_float
 from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.labelled import AugmentedPictures, Splits, open_labelled
 from fast_nst.networks.classifier import VGG19, save_backbone
+from fast_nst.runtime.machine import usable_cores
 from fast_nst.stop import StopRequest
 from fast_nst.training import backbone_report
 from fast_nst.training.accuracy import Accuracy, measure_accuracy
 from fast_nst.training.backbone_config import BackboneConfig
-from fast_nst.training.batches import in_plain_words
-from fast_nst.training.guard import leave_signals_to_trainer
+from fast_nst.training.batches import in_plain_words, start_worker
 from fast_nst.training.run import (
     STATE,
     agreed_stop,
@@ -197,9 +197,8 @@ def training_batches(
     loader = DataLoader(
         pictures,
         config.data.batch,
-        num_workers=config.data.workers,
-        worker_init_fn=leave_signals_to_trainer,
-        pin_memory=accelerator.device.type == "cuda",
+        num_workers=min(config.data.workers, usable_cores()),
+        worker_init_fn=start_worker,
     )
     return in_plain_words(accelerator.prepare(loader))
 

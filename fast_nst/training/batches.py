@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import multiprocessing
+import signal
+import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import TypeVar
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -17,6 +24,8 @@ from fast_nst import data as content_data
 from fast_nst.config import TrainConfig
 from fast_nst.crops import center_crop, to_float
 from fast_nst.errors import UserError
+from fast_nst.runtime.machine import usable_cores
+from fast_nst.stop import waiting
 from fast_nst.training.guard import leave_signals_to_trainer
 
 logger = logging.getLogger("fast_nst")
@@ -37,7 +46,7 @@ def training_batches(
         crops = content_data.BuiltinCrops(config.seed, *span, data.size)
     else:
         crops = content_data.FolderCrops(content.train, config.seed, *span, data.size, data.min_scale)
-    return in_plain_words(accelerator.prepare(_loader(crops, config, accelerator, data.workers)))
+    return in_plain_words(accelerator.prepare(_loader(crops, config, min(data.workers, usable_cores()))))
 
 
 def _stream_batches(
@@ -58,30 +67,77 @@ def _stream_batches(
     )
     if step:
         logger.info("reading on to picture %d of the stream", step * data.batch * config.optimizer.accumulate)
-    return islice(_loader(crops, config, accelerator, workers), rest, None)
+    return islice(_loader(crops, config, workers), rest, None)
 
 
-def _loader(
-    crops: Dataset[content_data.Crop], config: TrainConfig, accelerator: Accelerator, workers: int
-) -> DataLoader:
+def _loader(crops: Dataset[content_data.Crop], config: TrainConfig, workers: int) -> DataLoader:
     return DataLoader(
         crops,
         config.data.batch,
         num_workers=workers,
         collate_fn=content_data.collate,
-        worker_init_fn=leave_signals_to_trainer,
-        pin_memory=accelerator.device.type == "cuda",
+        worker_init_fn=start_worker,
     )
 
 
+def start_worker(worker: int) -> None:
+    """For a loader: what each of its workers does first."""
+    leave_signals_to_trainer(worker)
+    # Through the pipe, not through torch's shared memory: of that a container has 64 MB, and a batch
+    # without room there never comes.
+    ForkingPickler.register(Tensor, _by_value)
+
+
+def _by_value(tensor: Tensor) -> tuple[Any, tuple[np.ndarray]]:
+    return torch.from_numpy, (tensor.numpy(),)
+
+
 def in_plain_words(loader: Iterable[T]) -> Generator[T, None, None]:
-    """The loader's batches; what a worker says of bad data without the traceback torch wraps it in."""
+    """The loader's batches; what a worker says of bad data without the traceback torch wraps it in.
+
+    Its workers end with it, whatever they are at. A request to stop breaks off a wait for them.
+    """
+    others = set(multiprocessing.active_children())
+    workers: set[Any] = set()
+    batches = iter(loader)
     try:
-        yield from loader
+        while True:
+            with waiting():
+                batch = next(batches, None)
+            workers = workers or set(multiprocessing.active_children()) - others
+            if batch is None:
+                return
+            yield batch
     except UserError as error:
         raise UserError(_last_line(error).rsplit("UserError: ", 1)[-1]) from error
     except (OSError, RuntimeError) as error:  # a connection that dropped, a worker that was killed
-        raise UserError(f"the content could not be read on: {_last_line(error)}; --resume goes on") from error
+        reason = _last_line(error)
+        if "DataLoader worker" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
+            reason += (
+                "; give it more memory and a larger /dev/shm (docker run --shm-size 1g), or take fewer"
+                " --data.workers, or 0"
+            )
+        raise UserError(f"the content could not be read on: {reason}; --resume goes on") from error
+    finally:
+        with _no_failures():
+            for worker in workers or set(multiprocessing.active_children()) - others:
+                worker.kill()  # torch would wait five seconds for each that hangs, and Python for ever
+                worker.join(1)
+            if isinstance(batches, Generator):
+                batches.close()
+
+
+@contextmanager
+def _no_failures() -> Iterator[None]:
+    """While workers are killed: torch's handler would raise an error for each."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    former = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, former)
 
 
 def note_unreadable(names: Iterable[str], known: list[str]) -> None:

@@ -20,8 +20,9 @@ def start_demo() -> Callable[..., AbstractContextManager[Demo]]:
         pytest.importorskip(package, reason="the demo's extra is not installed")
 
     @contextmanager
-    def demo(*arguments: str, says: str = "") -> Iterator[Demo]:
-        command = [sys.executable, "-m", "fast_nst.cli", "demo", "--port", "0", "--no-open", "--threads", "1"]
+    def demo(*arguments: str, says: str = "", code: str = "") -> Iterator[Demo]:
+        command = [sys.executable, *(["-c", code] if code else ["-m", "fast_nst.cli"])]
+        command += ["demo", "--port", "0", "--no-open", "--threads", "1"]
         process = subprocess.Popen(
             [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -33,7 +34,7 @@ def start_demo() -> Callable[..., AbstractContextManager[Demo]]:
             yield address, process
         finally:
             process.terminate()
-            said = process.communicate(timeout=20)[1]
+            said = process.communicate(timeout=60)[1]
         assert (process.returncode, said) == (0, says)  # no traceback, whatever a test did to it
 
     return demo

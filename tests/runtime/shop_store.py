@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ class Shop(AbstractFileSystem):
     """shop://PATH is a local path, but files go in and out by copies only, and not every copy succeeds.
 
     A name with "flaky" in it fails twice, one with "gone" always, one with "killer" ends the process.
+    One with "held" leaves the id of the process that asks for it in PATH.held and comes with PATH.go.
     """
 
     protocol = "shop"
@@ -44,6 +46,10 @@ class Shop(AbstractFileSystem):
             with attempts.open("a") as stream:
                 stream.write("x")
             raise ConnectionResetError("the shop is closed")
+        if "held" in name:
+            Path(f"{rpath}.held").write_text(str(os.getpid()))
+            while not Path(f"{rpath}.go").exists():
+                time.sleep(0.01)
         self._disk.get_file(rpath, lpath)
 
     def put_file(self, lpath: str, rpath: str, **more: Any) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
+import re
 import shutil
 import signal
 import socket
+import socketserver
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gate import Gate, wait_until
 from PIL import Image
 
 from fast_nst.cli import main
@@ -80,6 +83,75 @@ def test_other_sites_are_refused(address: str) -> None:
     status, _, headers = request(address, "GET", "/")
     assert status == 200
     assert "default-src 'self'" in headers["Content-Security-Policy"]
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Passes connections on to the demo, as nginx and Caddy do: with a Host of its own, or the browser's."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str, keeps_host: bool) -> None:
+        self.upstream = address.removeprefix("http://")
+        self.keeps_host = keeps_host
+        super().__init__(("127.0.0.1", 0), PassOn)
+
+
+class PassOn(socketserver.BaseRequestHandler):
+    server: Proxy
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.request.recv(65536)
+        if not self.server.keeps_host:
+            head = re.sub(rb"(?i)\r\nhost: [^\r]*", b"\r\nHost: " + self.server.upstream.encode(), head)
+        host, port = self.server.upstream.split(":")
+        with socket.create_connection((host, int(port))) as demo:
+            demo.sendall(head)
+            back = threading.Thread(target=self.pump, args=(demo, self.request))
+            back.start()
+            self.pump(self.request, demo)
+            back.join()
+
+    def pump(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(65536):
+                target.sendall(part)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("keeps_host", [True, False])
+def test_the_page_works_behind_a_proxy_whose_name_is_allowed(
+    start_demo: Any, tiny_model: Path, keeps_host: bool
+) -> None:
+    from websockets.sync.client import connect
+
+    picture = png(np.zeros((2, 2, 3), np.uint8))
+    with (
+        start_demo("--model", str(tiny_model), "--allow-host", "other.example,Demo.example.org") as (here, _),
+        Proxy(here, keeps_host) as proxy,
+    ):
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_address[1]}"
+        outside = {"Host": "demo.example.org", "Origin": "https://demo.example.org"}
+        assert request(address, "GET", "/", Host="demo.example.org")[0] == 200
+        assert request(address, "POST", "/api/open", picture, **outside)[0] == 200
+        with socket.create_connection(proxy.server_address) as raw:
+            origin: Any = outside["Origin"]
+            with connect("ws://demo.example.org/api/live", sock=raw, origin=origin) as live:
+                live.send(picture)
+                assert decode_picture(bytes(live.recv(timeout=60))).pixels.shape == (2, 2, 3)
+        foreign = outside | {"Origin": "https://evil.example"}
+        assert request(address, "POST", "/api/open", picture, **foreign)[0] == 403
+        assert request(here, "GET", "/", Host="rebound.example")[0] == 403
+        proxy.shutdown()
+
+
+def test_a_refused_name_is_told_the_way_in(address: str) -> None:
+    refused = request(address, "GET", "/", Host="demo.example.org")
+    assert "--allow-host" in json.loads(refused[1])["error"]
+    assert main(["demo", "--allow-host", "https://demo.example.org"]) == 2
 
 
 def test_the_page_needs_nothing_from_elsewhere(address: str) -> None:
@@ -240,18 +312,31 @@ def test_models_are_loaded_when_used_and_only_the_last_few_stay(tmp_path: Path, 
 
 
 def test_ctrl_c_finishes_the_picture_at_work_and_leaves_nothing_behind(
-    start_demo: Any, slow_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_demo: Any, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with start_demo("--model", str(slow_model), says=FINISHING) as (address, process):
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
-        connection.request("POST", "/api/paint?style=slow", png(np.zeros((4, 4, 3), np.uint8)))
-        assert request(address, "GET", "/api/info")[0] == 200
-        assert list(tmp_path.glob("fast-nst-demo-*"))
-        process.send_signal(signal.SIGINT)
+    gate = Gate(tmp_path / "gate")
+    with start_demo("--model", str(tiny_model), says=FINISHING, code=gate.code) as (address, process):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        with gate.shut():
+            connection.request("POST", "/api/paint?style=negative", png(np.zeros((4, 4, 3), np.uint8)))
+            wait_until(gate.reached)
+            assert list(tmp_path.glob("fast-nst-demo-*"))
+            process.send_signal(signal.SIGINT)
+            wait_until(lambda: is_closed(address))
         assert connection.getresponse().status == 200
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     assert not list(tmp_path.glob("fast-nst-demo-*"))
+
+
+def is_closed(address: str) -> bool:
+    """Whether nobody listens there any more."""
+    host, port = address.removeprefix("http://").split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=20).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("signals", [1, 2])
@@ -266,8 +351,8 @@ def test_ctrl_c_hung_while_an_upload_stalled(start_demo: Any, tiny_model: Path, 
             assert request(address, "GET", "/api/info")[0] == 200
             for _ in range(signals):
                 process.send_signal(signal.SIGINT)
-                time.sleep(0.3)  # each is seen by itself
-            process.wait(timeout=20)
+                wait_until(lambda: is_closed(address))  # each is seen by itself
+            process.wait(timeout=60)
 
 
 def test_a_taken_port_is_one_clear_line(
@@ -292,7 +377,7 @@ def test_without_the_extra_it_says_what_to_install(
 
 
 def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
-    tmp_path: Path, slow_model: Path
+    tmp_path: Path, tiny_model: Path
 ) -> None:
     av = pytest.importorskip("av")
     with av.open(tmp_path / "source.mp4", "w") as container:
@@ -300,30 +385,42 @@ def test_a_rendering_can_be_cancelled_while_it_runs_and_while_it_waits(
         for _ in range(100):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
         container.mux(stream.encode())
-    gallery = open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1))
+    gate = Gate(tmp_path / "gate")
+
+    class Held(Stylizer):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            gate.wait()
+            return super().__call__(*arguments, **options)
+
+    gallery = open_gallery([str(tiny_model)], lambda path: Held(path, threads=1))
     clips = Clips(tmp_path, gallery)
     started = []
-    for name in ("one.mp4", "two.mp4"):
-        source = Path(shutil.copy(tmp_path / "source.mp4", tmp_path / name))
-        started.append(Clip(source, tmp_path / f"out-{name}", "slow", 1.0, False))
-        clips.start(started[-1])
-    while not started[0].frames:
-        time.sleep(0.02)
-    clips.cancel(started[1])
-    assert (started[0].state, started[1].state) == ("rendering", "cancelled")  # and not after the first
-    assert not started[1].source.exists()
-    clips.close()
+    with gate.shut(after=40):
+        for name in ("one.mp4", "two.mp4"):
+            source = Path(shutil.copy(tmp_path / "source.mp4", tmp_path / name))
+            started.append(Clip(source, tmp_path / f"out-{name}", "negative", 1.0, False))
+            clips.start(started[-1])
+        wait_until(gate.reached)
+        clips.cancel(started[1])
+        assert (started[0].state, started[1].state) == ("rendering", "cancelled")  # and not after the first
+        assert not started[1].source.exists()
+        closing = threading.Thread(target=clips.close)
+        closing.start()
+        wait_until(started[0].cancel.is_set)
+    closing.join()
     assert [clip.state for clip in started] == ["cancelled", "cancelled"]
     assert started[0].total == 100
-    assert 0 < started[0].frames < 100
+    assert 0 < started[0].frames <= 41
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".mp4"] == ["source.mp4"]
 
 
-def test_clips_waited_without_bound(tmp_path: Path, slow_model: Path) -> None:
-    clips = Clips(tmp_path, open_gallery([str(slow_model)], lambda path: Stylizer(path, threads=1)))
+def test_clips_waited_without_bound(tmp_path: Path, tiny_model: Path) -> None:
+    clips = Clips(tmp_path, open_gallery([str(tiny_model)], lambda path: Stylizer(path, threads=1)))
     begun = threading.Event()
     clips._pool.submit(begun.wait)  # another clip's place
-    taken = [Clip(tmp_path / f"{index}.mp4", tmp_path / "out.mp4", "slow", 1.0, False) for index in range(9)]
+    taken = [
+        Clip(tmp_path / f"{index}.mp4", tmp_path / "out.mp4", "negative", 1.0, False) for index in range(9)
+    ]
     for clip in taken:
         clip.source.write_bytes(b"a clip")
     for clip in taken[:8]:

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gate import wait_until
 from generated_clips import make_clip
 from PIL import Image
 
@@ -63,26 +63,6 @@ def pictures(folder: Path, count: int, suffix: str = ".png") -> dict[str, np.nda
 def tree(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def workers() -> list[int]:
-    """Process ids of the workers that Ray runs for this process."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "cmdline").read_text().startswith("ray::MapWorker") and is_ours(int(folder.name)):
-                found.append(int(folder.name))
-        except OSError:  # it ended
-            continue
-    return found
-
-
-def is_ours(pid: int) -> bool:
-    while pid > 1:
-        if pid == os.getpid():
-            return True
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return False
 
 
 # --- what comes out ------------------------------------------------------------------------------
@@ -154,25 +134,24 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
 
 
 @pytest.mark.usefixtures("on_ray")
-def test_nothing_is_lost_when_a_worker_is_killed(tmp_path: Path, slow_model: Path) -> None:
+def test_nothing_is_lost_when_a_worker_is_killed(tmp_path: Path, tiny_model: Path) -> None:
     wanted = pictures(tmp_path / "in", 10)
-    out = tmp_path / "out"
-    killed: list[int] = []
+    (tmp_path / "in" / "05.png").rename(held := tmp_path / "in" / "held.png")
+    wanted["held.png"] = wanted.pop("05.png")
+    out, url = tmp_path / "out", f"shop://{tmp_path}"
+    asking = Path(f"{held}.held")
 
     def kill() -> None:
-        deadline = time.monotonic() + 60
-        while len(list(out.glob("*.png"))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        killed.extend(workers()[:1])
-        os.kill(killed[0], signal.SIGKILL)
-        killed.append(len(list(out.glob("*.png"))))
+        """In the middle of it: one picture is being fetched, others are done."""
+        wait_until(lambda: asking.exists() and asking.read_text() and len(list(out.glob("*.png"))) >= 3)
+        os.kill(int(asking.read_text()), signal.SIGKILL)
+        Path(f"{held}.go").touch()
 
     killer = threading.Thread(target=kill)
     killer.start()
-    report = stylize([str(tmp_path / "in")], slow_model, str(out), engine="ray", workers=2)
+    report = stylize([f"{url}/in"], tiny_model, f"{url}/out", engine="ray", workers=2)
     killer.join()
-    assert killed[1] < len(wanted)  # in the middle of it
-    assert [path.name for path in report.written] == list(wanted)
+    assert report.written == [f"{url}/out/{name}" for name in sorted(wanted)]
     assert report.skipped == []
     assert sorted(path.name for path in out.iterdir()) == sorted(wanted)  # and nothing unfinished
     for name, pixels in wanted.items():
@@ -200,20 +179,29 @@ def test_stores_that_fail_and_a_file_that_kills_its_workers(tmp_path: Path, tiny
 # --- what is said --------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, slow_model: Path) -> None:
+WITH_THE_SHOP = """
+import sys, fsspec
+from shop_store import Shop
+fsspec.register_implementation("shop", Shop)
+from fast_nst.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_ends_ray_and_says_one_line(tmp_path: Path, tiny_model: Path) -> None:
     pictures(tmp_path / "in", 30)
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "fast_nst.cli", "stylize", str(tmp_path / "in"), "--engine", "ray"]
-    command += ["--model", str(slow_model), "--output", str(out), "--workers", "1"]
+    (tmp_path / "in" / "20.png").rename(tmp_path / "in" / "held.png")
+    out, url = tmp_path / "out", f"shop://{tmp_path}"
+    command = [sys.executable, "-c", WITH_THE_SHOP, "stylize", f"{url}/in", "--engine", "ray"]
+    command += ["--model", str(tiny_model), "--output", f"{url}/out", "--workers", "1"]
     (tmp_path / "temporary").mkdir()
     # Ray's own folder holds sockets, whose paths have to be short.
     where = {"TMPDIR": str(tmp_path / "temporary"), "RAY_TMPDIR": tempfile.gettempdir()}
+    where["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | where
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("*.png")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: list(out.glob("*.png")) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     output, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -252,8 +253,16 @@ def test_provider_by_short_or_full_name(tiny_model: Path) -> None:
 
 def test_number_of_threads_is_checked_and_used(tiny_model: Path) -> None:
     assert "--threads" in one_line_error(tiny_model, threads=0)
-    image = noise(9, 9, 3)
-    assert np.array_equal(Stylizer(tiny_model, threads=2)(image), 255 - image)
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():
+        pytest.skip("threads are counted in /proc")
+    for threads in (1, 3):
+        code = (
+            f"import os; from fast_nst import Stylizer; import onnxruntime; n = len(os.listdir('{tasks}'))\n"
+        )
+        code += f"s = Stylizer('{tiny_model}', threads={threads}); print(len(os.listdir('{tasks}')) - n)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert int(done.stdout) == threads - 1  # and the caller's own
 
 
 def test_every_provider_there_is_paints_the_same() -> None:
@@ -265,10 +274,22 @@ def test_every_provider_there_is_paints_the_same() -> None:
             assert np.abs(result - expected).max() <= 1, name
 
 
-def test_options_for_a_provider_reach_onnxruntime(tiny_model: Path) -> None:
-    image = noise(9, 9, 3)
-    stylizer = Stylizer(tiny_model, providers=[("cpu", {"anything": "1"})])
-    assert np.array_equal(stylizer(image), 255 - image)
+def test_options_for_a_provider_reach_onnxruntime(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[list[tuple[str, dict[str, str]]]] = []
+    real = onnxruntime.InferenceSession
+
+    def session(*arguments: Any, providers: list[tuple[str, dict[str, str]]], **more: Any) -> Any:
+        opened.append(providers)
+        return real(*arguments, providers=["CPUExecutionProvider"], **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    every = list(SHORT_NAMES.values())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: every)
+    asked = {"device_id": "1", "arena_extend_strategy": "kNextPowerOfTwo"}
+    with pytest.raises(UserError, match="did not start"):
+        Stylizer(tiny_model, providers=[("cuda", asked), "cpu"])
+    ours = {"cudnn_conv_algo_search": "HEURISTIC"}  # and what is given goes before ours
+    assert opened == [[("CUDAExecutionProvider", ours | asked), ("CPUExecutionProvider", {})]]
 
 
 def test_cpu_stands_behind_every_provider_and_cuda_behind_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,8 +281,7 @@ def test_webm_and_its_pixels_made_square(
     assert after.kinds == [f"video/{'libdav1d' if codec == 'av1' else codec}", "audio/opus"]
     assert len(after.pixels) == 5
     assert same(after.pixels[0], 255 - corners(64, 128), 10)
-    assert capfd.readouterr().out == ""
-    assert "Svt" not in capfd.readouterr().err
+    assert tuple(capfd.readouterr()) == ("", "")  # SVT-AV1 would tell of itself
 
 
 def test_frames_out_and_in_again(negative: Stylizer, film: Path, tmp_path: Path) -> None:

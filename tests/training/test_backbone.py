@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from signaled import signaled
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fast_nst.cli import main
@@ -145,15 +145,10 @@ def test_a_killed_run_resumes_to_the_same_bytes(
 ) -> None:
     more = ("--epochs", "4", "--data.workers", workers)
     assert run(quick_backbone, tmp_path / "whole", *more) == 0
-    command = [sys.executable, "-m", "fast_nst.cli", "backbone", "train", *quick_backbone, *more]
-    command += ["--output", str(tmp_path / "parts"), "--resume"]
-    for wanted, number in ((1, signal.SIGKILL), (2, signal.SIGINT)):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and epochs_done(tmp_path / "parts") < wanted:
-            time.sleep(0.02)
-        process.send_signal(number)
-        process.wait()
-        assert process.returncode in (-number, 128 + number)
+    command = ["backbone", "train", *quick_backbone, *more, "--output", str(tmp_path / "parts"), "--resume"]
+    # 97 pictures to train on make 6 batches of 16: while the states of the second and third epoch are saved.
+    for step, number, code in ((12, signal.SIGKILL, -signal.SIGKILL), (18, signal.SIGINT, 130)):
+        assert subprocess.run(signaled(number, f"step-{step:08d}", 4, *command)).returncode == code
     assert run(quick_backbone, tmp_path / "parts", *more, "--resume") == 0
     files = [tmp_path / name / "model.safetensors" for name in ("whole", "parts")]
     assert tensors(files[0]) == tensors(files[1])
@@ -164,11 +159,6 @@ def test_a_killed_run_resumes_to_the_same_bytes(
 def tensors(path: Path) -> list[bytes]:
     network, _ = load_backbone(path)
     return [value.numpy().tobytes() for value in network.state_dict().values()]
-
-
-def epochs_done(folder: Path) -> int:
-    steps = [int(path.name[5:]) for path in (folder / "checkpoint").glob("step-*") if path.name[5:].isdigit()]
-    return max(steps, default=0) // 6  # 97 pictures to train on make 6 batches of 16
 
 
 def test_the_plateau_follows_the_validation_loss_alone(quick_backbone: list[str], tmp_path: Path) -> None:
@@ -336,12 +326,35 @@ def test_other_pictures_are_not_gone_on_with(
     assert "have changed since" in capsys.readouterr().err
 
 
+WATCHED = """
+import hashlib, json, os, sys
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from fast_nst.cli import main
+step = ReduceLROnPlateau.step
+def watched(self, loss, *more):
+    step(self, loss, *more)
+    weights = hashlib.sha256()
+    for group in self.optimizer.param_groups:
+        for parameter in group["params"]:
+            weights.update(parameter.detach().numpy().tobytes())
+    seen = {"loss": float(loss), "rate": self.optimizer.param_groups[0]["lr"], "weights": weights.hexdigest()}
+    with open(f"{sys.argv[0]}.{os.environ['RANK']}", "a") as file:
+        print(json.dumps(seen), file=file)
+ReduceLROnPlateau.step = watched
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_two_processes_agree_on_rate_and_weights(quick_backbone: list[str], tmp_path: Path) -> None:
     """Each follows the validation loss of one: with its own, the rates of two could part."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "-m", "fast_nst.cli"]
+    script = tmp_path / "watched.py"
+    script.write_text(WATCHED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script)]
     command += ["backbone", "train", *quick_backbone, "--data.batch", "8", "--output", str(tmp_path / "run")]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(scalars(tmp_path / "run", "validation/loss")) == 3
+    first, second = ((tmp_path / f"watched.py.{rank}").read_text().splitlines() for rank in (0, 1))
+    assert first == second
+    assert len(set(first)) == 3  # epochs
     load_backbone(tmp_path / "run")

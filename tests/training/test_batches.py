@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -10,9 +15,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from fast_nst import stop
 from fast_nst.config import OptimizerConfig, TrainConfig
-from fast_nst.data import DataConfig, open_content
-from fast_nst.errors import UserError
+from fast_nst.data import Batch, DataConfig, open_content
+from fast_nst.errors import Interrupted, UserError
 from fast_nst.training.batches import training_batches
 
 
@@ -58,3 +64,55 @@ def test_bad_content_met_by_a_worker_ends_in_one_line(tmp_path: Path, photograph
         next(training_batches(content, config, Accelerator(cpu=True), 0))
     assert "unreadable" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def open_batches(photographs: Path, **data: int) -> Generator[Batch, None, None]:
+    config = TrainConfig(content=str(photographs), data=DataConfig(size=32, batch=2, validation=1, **data))
+    content = open_content(config.content, config.data, 0)
+    return training_batches(content, config, Accelerator(cpu=True), 0)
+
+
+def test_workers_need_no_shared_memory(photographs: Path) -> None:
+    """A container has 64 MB of it; a batch that found no room there never came."""
+    with closing(open_batches(photographs, workers=1)) as batches:
+        assert not next(batches).images.is_shared()
+
+
+def test_a_worker_that_is_killed_ends_the_training_in_one_line(photographs: Path) -> None:
+    batches = open_batches(photographs, workers=1)
+    next(batches)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    with pytest.raises(UserError, match=r"/dev/shm .* or 0; --resume goes on") as caught:
+        list(batches)
+    assert "\n" not in str(caught.value)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("when", ["while it waits", "before"])
+def test_a_request_to_stop_does_not_wait_for_workers_that_hang(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(stop, "PATIENCE", 0.2)
+    batches = open_batches(photographs, workers=2)
+    with stop.StopRequest():
+        next(batches)
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid or 0, signal.SIGSTOP)
+        ask = threading.Timer(0.0 if when == "before" else 0.5, os.kill, (os.getpid(), signal.SIGTERM))
+        ask.start()
+        if when == "before":
+            ask.join()
+        with pytest.raises(Interrupted, match="go on from the last state saved") as caught:
+            list(batches)  # what was made before the workers hung, and then nothing
+    assert caught.value.exit_code == 128 + signal.SIGTERM
+    assert not multiprocessing.active_children()
+
+
+def test_workers_that_hang_do_not_hold_up_the_end(photographs: Path) -> None:
+    batches = open_batches(photographs, workers=2)
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid or 0, signal.SIGSTOP)
+    batches.close()
+    assert not multiprocessing.active_children()

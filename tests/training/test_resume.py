@@ -10,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from signaled import signaled
 
 from fast_nst.cli import main
 
@@ -45,37 +45,23 @@ def uninterrupted(quick: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return (folder / "model.safetensors").read_bytes()
 
 
-def stop_when(arguments: list[str], reached: int, number: int, wait: float) -> subprocess.Popen[str]:
-    """Start training, wait for a checkpoint of step ``reached`` or later, then ``wait`` s, then signal it."""
-    folder = Path(arguments[-1]) / "checkpoint"
-    process = subprocess.Popen(
-        arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        steps = [int(m[1]) for p in folder.glob("step-*") if (m := re.fullmatch(r"step-(\d+)", p.name))]
-        if steps and max(steps) >= reached:
-            break
-        time.sleep(0.005)
-    time.sleep(wait)
-    process.send_signal(number)
-    return process
+def stopped(
+    number: signal.Signals, arguments: list[str], where: str, count: int = 1
+) -> subprocess.CompletedProcess[str]:
+    """A training that gets a signal at the ``count``th thing it does with files of such a name."""
+    done = run(signaled(number, where, count, *arguments[3:]))
+    assert done.returncode == (-number if number is signal.SIGKILL else 128 + number), done.stderr
+    return done
 
 
 def test_killed_at_three_random_moments_gives_the_same_file(
     quick: list[str], uninterrupted: bytes, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"
-    rng = random.Random()  # other moments each time the suite runs
+    rng = random.Random(0)
     arguments = command(quick, folder)
-    for attempt, reached in enumerate((3, 9, 18)):
-        process = stop_when(arguments, reached, signal.SIGKILL, rng.random() * 0.1)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"attempt {attempt} was not killed"
+    for _ in range(3):  # a checkpoint is some 17 things done: within one, or between two
+        stopped(signal.SIGKILL, arguments, "step-", rng.randint(30, 65))
         arguments = resumed(quick, folder)
     done = run(arguments)
     assert done.returncode == 0, done.stderr
@@ -88,16 +74,14 @@ def test_asked_to_stop_it_saves_says_so_and_goes_on_to_the_same_file(
     quick: list[str], uninterrupted: bytes, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "stopped"
-    process = stop_when(command(quick, folder), 3, number, 0)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 128 + number
-    stopped = re.search(r"stopped at step (\d+), state saved: go on with --resume", errors)
-    assert stopped, errors
+    errors = stopped(number, command(quick, folder), "step-00000003").stderr
+    said = re.search(r"stopped at step (\d+), state saved: go on with --resume", errors)
+    assert said, errors
     assert "Traceback" not in errors
-    assert (folder / "checkpoint" / f"step-{int(stopped[1]):08d}").is_dir()
+    assert (folder / "checkpoint" / f"step-{int(said[1]):08d}").is_dir()
     done = run(resumed(quick, folder))
     assert done.returncode == 0, done.stderr
-    assert f"resumed at step {stopped[1]} of {STEPS}" in done.stderr
+    assert f"resumed at step {said[1]} of {STEPS}" in done.stderr
     assert (folder / "model.safetensors").read_bytes() == uninterrupted
 
 
@@ -225,9 +209,7 @@ def test_a_run_with_workers_on_builtin_content_resumes_to_the_same_file(
 ) -> None:
     more = [*quick, "--content", "builtin", "--data.workers", "2"]
     assert run(command(more, tmp_path / "whole")).returncode == 0
-    process = stop_when(command(more, tmp_path / "stopped"), 3, signal.SIGTERM, 0)
-    process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM
+    stopped(signal.SIGTERM, command(more, tmp_path / "stopped"), "step-00000003")
     done = run(resumed(more, tmp_path / "stopped"))
     assert done.returncode == 0, done.stderr
     files = [tmp_path / name / "model.safetensors" for name in ("whole", "stopped")]

@@ -46,7 +46,7 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
     app.state.opening = CapacityLimiter(1)
     app.state.pictures = CapacityLimiter(1)
     app.state.frames = CapacityLimiter(1)
-    app.add_middleware(Guard, names=names_of(options.host))
+    app.add_middleware(Guard, own=names_of(options.host), allowed=options.allowed)
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(UserError, _user_error)

@@ -26,17 +26,18 @@ class Guard:
 
     A name that resolves to this machine by DNS rebinding shows in Host; another site's request, a
     WebSocket above all (browsers let those cross origins), shows in Origin. Programs send no Origin.
+    `own` are the names of this machine; `allowed` those under which a proxy shows the page to browsers.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, own: frozenset[str], allowed: frozenset[str]) -> None:
         self.app = app
-        self.names = names
+        self.own, self.allowed = own, allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        reason = refusal(Headers(scope=scope), self.names)
+        reason = refusal(Headers(scope=scope), self.own, self.allowed)
         if reason and scope["type"] == "websocket":
             await WebSocketClose(_POLICY_VIOLATION, reason)(scope, receive, send)
             return
@@ -52,15 +53,22 @@ class Guard:
         await app(scope, receive, send_guarded)
 
 
-def refusal(headers: Headers, names: frozenset[str]) -> str | None:
-    """Why a request is not served, or None. `names` are the host names that mean this machine."""
+def refusal(headers: Headers, own: frozenset[str], allowed: frozenset[str]) -> str | None:
+    """Why a request is not served, or None."""
     host = headers.get("host", "")
-    if not _is_here(_hostname(host), names):
-        return f"the demo is not called {host!r}; open the address it printed"
+    if not _is_here(_hostname(host), own | allowed):
+        return (
+            f"the demo is not called {host!r}; open the address it printed, or start it with --allow-host"
+            " and the name it has for you"
+        )
     origin = headers.get("origin")
+    if origin is None:
+        return None
     # The scheme is left out: behind a proxy that speaks https this side still sees http.
-    if origin is not None and origin.partition("://")[2].lower() != host.lower():
-        return f"requests from the site {origin!r} are refused"
+    site = origin.partition("://")[2].lower()
+    # A proxy may keep the Host that the browser sent or put this machine's address there.
+    if site != host.lower() and _hostname(site) not in allowed:
+        return f"requests from the site {origin!r} are refused; --allow-host lets in those of a proxy"
     return None
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fast_nst.errors import UserError
+from fast_nst.lists import comma_separated
+
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)  # no scheme, no port
 
 
 @dataclass
@@ -18,6 +22,8 @@ class DemoOptions:
     """Address to listen on. 0.0.0.0 lets in everyone on the network."""
     port: int = 8770
     """Port to listen on; 0 takes any free one. The address is printed."""
+    allow_host: str | None = None
+    """Names under which a proxy in front of it shows the page, with commas between."""
     open: bool = True
     """Open a browser tab when started on a terminal; --no-open does not."""
     max_pixels: int = 6_000_000
@@ -35,8 +41,16 @@ class DemoOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        for name in self.allowed:
+            if not _HOST_NAME.fullmatch(name):
+                raise UserError(f"--allow-host takes a name such as demo.example.org, not {name!r}")
         if not 0 <= self.port <= 65535:
             raise UserError(f"--port must be between 0 and 65535, not {self.port}")
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The names in `allow_host`."""
+        return frozenset(name.lower() for name in comma_separated(self.allow_host))
 
     @property
     def models(self) -> list[str] | None:

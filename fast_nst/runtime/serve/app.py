@@ -1,30 +1,26 @@
 """The routes. No `from __future__ import annotations` here: FastAPI reads annotations made at run time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Coroutine
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from fast_nst import __version__
 from fast_nst.contract import STYLES
+from fast_nst.runtime.serve.body import read_body
 from fast_nst.runtime.serve.errors import Refused, documented, install_error_answers
-from fast_nst.runtime.serve.limits import Full
 from fast_nst.runtime.serve.parameters import Parameters, parameters_for, with_fields
 from fast_nst.runtime.serve.service import Painted, Service
-from fast_nst.runtime.serve.upload import Reading, check_announced, read_upload
 from fast_nst.runtime.serve.work import formats, media_type
 
 _DESCRIPTION = """Stylizes pictures with trained networks. Every error is
 `{"error": {"code", "message", "request_id"}}`; every answer has an `X-Request-ID`, the
 one sent if there was one."""
-_PIECE = 2**18
 _NOT_SHOWN = ("config", STYLES)
 
 
@@ -61,35 +57,12 @@ class Health(BaseModel):
     status: Literal["ok", "ready"]
 
 
-class _InPieces(Response):
-    """Waits for a client that reads slowly, where a body in one piece would pile up behind the socket."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for start in range(0, len(self.body), _PIECE):
-            piece = self.body[start : start + _PIECE]
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
 def build_app(service: Service) -> FastAPI:
-    """The routes over a service; it starts and ends the service's work."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker = asyncio.create_task(service.batcher.run())
-        worker.add_done_callback(service.batcher_ended)
-        yield
-        worker.cancel()
-        await asyncio.wait((worker,))
-        service.close()
-
+    """The routes over a service."""
     app = FastAPI(
         title="fast_nst",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=lifespan,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
@@ -107,55 +80,31 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
     options = service.options
     Wanted = parameters_for(list(service.models), options.max_size)
 
-    def how(held: ExitStack) -> Reading:
-        hold = held.enter_context(service.uploads.growing())
-
-        def take(count: int) -> None:
-            try:
-                hold(count)
-            except Full:
-                seconds = service.retry_after()
-                raise Refused(
-                    429, f"too many bytes are being sent: try again in {seconds} s", seconds
-                ) from None
-
-        return Reading(options.max_bytes, options.upload_timeout, service.patience, take)
-
     @app.post(
         "/v1/stylize",
         summary="Stylize a picture",
         response_class=Response,
-        responses=_picture_answer() | documented(400, 408, 413, 422, 429, 500, 503, 504),
+        responses=_picture_answer() | documented(400, 408, 413, 422, 429, 500, 504),
         openapi_extra={"requestBody": _request_body(Wanted)},
     )
     async def stylize(
         request: Request,
         query: Annotated[Wanted, Query()],  # type: ignore[valid-type]
-        held: Annotated[ExitStack, Depends(_held)],
     ) -> Response:
         """Send the picture as the body, whatever its Content-Type, or as the file `image` of a multipart
         form. Parameters go into the query or, with a form, into its fields, which win. The answer has
         the size of the picture sent, or the `size` asked for; EXIF orientation and color profile are
         applied."""
-        if service.draining or service.fault is not None:
-            raise Refused(503, "this process is about to end", retry_after=1)
         for name in request.query_params:
             if len(request.query_params.getlist(name)) > 1:
                 raise Refused(422, f"{name}: given twice")
-        try:
-            service.places.check()  # before the body is read, which may be long
-            check_announced(request, options.max_bytes)
-            with service.reading():
-                upload = await read_upload(request, how(held))
-            wanted = with_fields(query, upload.fields)
-            held.enter_context(service.places.hold())
-        except Full:
-            seconds = service.retry_after()
-            raise Refused(429, f"the queue is full: try again in {seconds} s", seconds) from None
-        request.state.log["model"] = wanted.model
-        painted = await _unless_gone(request, service.stylize(upload.picture, wanted))
+        with service.place():
+            picture, fields = await read_body(request, options.max_bytes, options.upload_timeout)
+            wanted = with_fields(query, fields)
+            request.state.log["model"] = wanted.model
+            painted = await _unless_gone(request, service.stylize(picture, wanted))
         request.state.log["pixels"] = painted.pixels
-        return _InPieces(painted.data, media_type=painted.media_type)
+        return Response(painted.data, media_type=painted.media_type)
 
 
 def _add_information(app: FastAPI, service: Service) -> None:
@@ -181,10 +130,8 @@ def _add_information(app: FastAPI, service: Service) -> None:
     async def healthz() -> Health:
         return Health(status="ok")
 
-    @app.get("/readyz", summary="Whether to send requests here", responses=documented(503))
+    @app.get("/readyz", summary="Whether to send requests here: the models are loaded")
     async def readyz() -> Health:
-        if service.draining or service.fault is not None:
-            raise Refused(503, "this process is about to end", retry_after=1)
         return Health(status="ready")
 
     @app.get(
@@ -195,12 +142,6 @@ def _add_information(app: FastAPI, service: Service) -> None:
     )
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _held() -> AsyncIterator[ExitStack]:
-    """What a request holds until its answer is sent."""
-    with ExitStack() as stack:
-        yield stack
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, Painted]) -> Painted:

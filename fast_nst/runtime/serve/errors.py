@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 # Status -> (code, when). A status has one code, so that a client may look at either.
 KINDS = {
-    400: ("malformed_request", "The request is not valid HTTP or not a valid multipart form."),
+    400: ("malformed_request", "The multipart form cannot be read."),
     404: ("not_found", "There is no such route."),
     405: ("method_not_allowed", "The route does not take this method."),
     408: ("upload_too_slow", "The body did not arrive in time."),
@@ -22,10 +22,8 @@ KINDS = {
     429: ("busy", "The queue is full: try again after `Retry-After` seconds."),
     499: ("client_gone", "The client went away."),
     500: ("internal_error", "A fault of the service; its log has the request's id."),
-    503: ("shutting_down", "The process is about to end: try another."),
     504: ("timed_out", "The work took longer than the service allows."),
 }
-_WITH_RETRY_AFTER = (429, 503)
 
 
 class ErrorDetail(BaseModel):
@@ -63,7 +61,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     documents: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         documents[status] = {"model": ErrorBody, "description": KINDS[status][1]}
-        if status in _WITH_RETRY_AFTER:
+        if status == 429:
             documents[status]["headers"] = {"Retry-After": seconds}
     return documents
 

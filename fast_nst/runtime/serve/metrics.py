@@ -15,7 +15,6 @@ from prometheus_client import (
 )
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 32)
 
 
 class Metrics:
@@ -38,16 +37,9 @@ class Metrics:
         self.rejected = Counter(
             "fast_nst_rejected", "Requests to stylize that got an error.", ["reason"], registry=registry
         )
-        self.batch_size = Histogram(
-            "fast_nst_batch_size",
-            "Pictures to a run of the network.",
-            ["model"],
-            buckets=_BATCH_SIZES,
-            registry=registry,
-        )
         self.network_seconds = Histogram(
             "fast_nst_network_seconds",
-            "A run of the network, whatever its batch.",
+            "A picture in the network.",
             ["model"],
             buckets=_SECONDS,
             registry=registry,
@@ -56,11 +48,6 @@ class Metrics:
     def gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         """A number that is read when it is asked for."""
         Gauge(f"fast_nst_{name}", help, registry=self.registry).set_function(value)
-
-    def observe_batch(self, model: str, count: int, seconds: float) -> None:
-        """One run of the network."""
-        self.batch_size.labels(model).observe(count)
-        self.network_seconds.labels(model).observe(seconds)
 
     def text(self) -> bytes:
         """The page at /metrics."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from fast_nst.errors import UserError
+from fast_nst.runtime.machine import usable_cores
 
 
 @dataclass
@@ -25,11 +25,7 @@ class ServeOptions:
     """What to run on, best first, with commas between: cpu, cuda, tensorrt, coreml, directml, openvino.
     Default: cuda if this onnxruntime has it, else cpu."""
     queue: int = 32
-    """Pictures accepted and not yet answered; the next one is told to come back later (429)."""
-    max_batch: int = 8
-    """Pictures of one model and size that run as one batch; 1 turns batching off."""
-    max_wait: float = 5.0
-    """Milliseconds a batch waits for pictures that are being decoded; a lone one never waits."""
+    """Requests for a picture at a time; the next one is told to come back later (429)."""
     max_bytes: int = 16 * 2**20
     """Bytes of a request's body."""
     max_pixels: int = 25_000_000
@@ -44,19 +40,18 @@ class ServeOptions:
     """Origins whose web pages may call the service, with commas between; * for any. Default: none."""
 
     def __post_init__(self) -> None:
-        for name in ("queue", "max_batch", "max_bytes", "max_pixels", "max_size"):
+        for name in ("queue", "max_bytes", "max_pixels", "max_size"):
             _check(name, getattr(self, name) >= 1, "must be at least 1", getattr(self, name))
         if self.threads is not None:
             _check("threads", self.threads >= 1, "must be at least 1", self.threads)
         for name in ("timeout", "upload_timeout"):
             _check(name, 0 < getattr(self, name) < 1e6, "must be above 0", getattr(self, name))
-        _check("max_wait", 0 <= self.max_wait < 1e6, "must be at least 0", self.max_wait)
         _check("port", 0 <= self.port <= 65535, "must be between 0 and 65535", self.port)
 
     @property
     def workers(self) -> int:
-        """Threads that decode and encode."""
-        return min(4, os.cpu_count() or 1)
+        """Threads, each with a picture: one in the network, others decode and encode."""
+        return min(4, usable_cores())
 
 
 def _check(name: str, holds: bool, rule: str, value: object) -> None:

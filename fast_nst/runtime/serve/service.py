@@ -1,35 +1,30 @@
-"""What one process serves, and one request's way through it: decode, network, encode."""
+"""What one process serves, and one picture's way through it: decode, network, encode."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+
+import numpy as np
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
 from fast_nst.runtime.models import find_model
-from fast_nst.runtime.serve.batching import Batcher
 from fast_nst.runtime.serve.errors import Refused
-from fast_nst.runtime.serve.limits import Room
 from fast_nst.runtime.serve.metrics import Metrics
 from fast_nst.runtime.serve.options import ServeOptions
 from fast_nst.runtime.serve.parameters import Parameters, shares_for
-from fast_nst.runtime.serve.work import decode_upload, encode_result, mix
+from fast_nst.runtime.serve.work import decode_upload, encode_result
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
 from fast_nst.shipped import list_models
 
-_PATIENCE_AT_THE_END = 2.0  # seconds
-
-_LOG = logging.getLogger("fast_nst.serve")
-
-P = ParamSpec("P")
-T = TypeVar("T")
+_MANY_PIXELS = 2**18  # a model that last ran more holds memory worth giving back
 
 
 @dataclass(frozen=True)
@@ -42,105 +37,74 @@ class Painted:
 
 
 class Service:
-    """The models, and the places, bytes and threads that requests share.
+    """The models, and the places and threads that requests share.
 
-    At most `queue` requests are in `places`, and their bodies and those still arriving are within
-    `uploads`. Of them twice `max_batch` at a time are decoded, so that pixels take little memory.
+    At most `queue` requests hold a place, from before their body is read. A few threads work on them,
+    a picture each; one at a time is in the network.
     """
 
     def __init__(self, models: dict[str, Stylizer], options: ServeOptions) -> None:
         self.models = models
         self.options = options
-        self.draining = False
-        self.fault: BaseException | None = None
-        """What ended the batcher, without which nothing is painted."""
-        self._readings = 0
-        self.places = Room(options.queue)
-        self.uploads = Room(options.queue * options.max_bytes)
         self.metrics = Metrics()
-        self.batcher = Batcher(
-            models,
-            max_batch=options.max_batch,
-            max_wait=options.max_wait / 1000,
-            max_pixels=options.max_size**2,
-            observe=self.metrics.observe_batch,
-        )
-        self._in_work = asyncio.Semaphore(2 * options.max_batch)
+        self.metrics.gauge("in_flight", "Requests that hold a place.", lambda: self._held)
+        self._held = 0
+        self._seconds_each = 0.0  # of the network, a running mean
         self._pool = ThreadPoolExecutor(options.workers, thread_name_prefix="pictures")
-        self._waiting = 0
-        gauge = self.metrics.gauge
-        gauge(
-            "queue_depth", "Pictures that wait for the network.", lambda: self._waiting + self.batcher.depth
-        )
-        gauge("in_flight", "Pictures accepted and not yet answered.", lambda: self.places.held)
-        gauge("upload_bytes", "Bytes of bodies held.", lambda: self.uploads.held)
+        self._network = threading.Lock()
+        self._last_model, self._last_pixels = "", 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the places in the queue; raises Refused (429) where none is free."""
+        if self._held >= self.options.queue:
+            seconds = min(60, max(1, math.ceil(self._held * self._seconds_each)))
+            raise Refused(429, f"the queue is full: try again in {seconds} s", seconds)
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
 
     async def stylize(self, data: bytes, wanted: Parameters) -> Painted:
-        """One picture's way; raises Refused."""
+        """One picture's way; raises Refused. Cancelled before the network has it, it never runs."""
+        gone = threading.Event()
         try:
             async with asyncio.timeout(self.options.timeout):
-                self._waiting += 1
-                try:
-                    await self._in_work.acquire()
-                finally:
-                    self._waiting -= 1
-                try:
-                    return await self._stylize(data, wanted)
-                finally:
-                    self._in_work.release()
+                return await asyncio.wrap_future(self._pool.submit(self._work, data, wanted, gone))
         except TimeoutError:
             raise Refused(504, f"not done within {self.options.timeout:g} s") from None
         except (OutOfMemory, MemoryError) as error:
             raise Refused(413, f"{one_line(error)}; try a smaller size") from None
-
-    async def _stylize(self, data: bytes, wanted: Parameters) -> Painted:
-        limits = self.options.max_pixels, self.options.max_size
-        shares = shares_for(wanted, self.models[wanted.model])
-        with self.batcher.coming(wanted.model):
-            picture = await self._on_thread(decode_upload, data, wanted.size, *limits)
-            result = self.batcher.submit(wanted.model, picture.pixels, shares)
-        stylized = await result
-
-        def finish() -> Painted:
-            pixels = mix(picture.pixels, stylized, wanted.strength, wanted.preserve_color)
-            encoded = encode_result(pixels, wanted.format, picture.format, wanted.quality, picture.exif)
-            return Painted(*encoded, pixels[..., 0].size)
-
-        return await self._on_thread(finish)
-
-    async def _on_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        # Cancelled while it waits for a thread, it never runs.
-        return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
-
-    def retry_after(self) -> int:
-        """Seconds until there should be a place again."""
-        return min(60, max(1, math.ceil(self.places.held * self.batcher.seconds_each)))
-
-    def idle(self) -> bool:
-        """Whether every request accepted is answered."""
-        return self.places.held == 0 and self._readings == 0
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """While a body arrives."""
-        self._readings += 1
-        try:
-            yield
         finally:
-            self._readings -= 1
+            gone.set()
 
-    def patience(self) -> float:
-        """Seconds a body may pass without a byte."""
-        return _PATIENCE_AT_THE_END if self.draining else math.inf
+    def _work(self, data: bytes, wanted: Parameters, gone: threading.Event) -> Painted:
+        shares = shares_for(wanted, self.models[wanted.model])
+        picture = decode_upload(data, wanted.size, self.options.max_pixels, self.options.max_size)
+        with self._network:
+            if gone.is_set():
+                raise Refused(499, "the client left while waiting")
+            pixels = self._run(picture.pixels, wanted, shares)
+        encoded = encode_result(pixels, wanted.format, picture.format, wanted.quality, picture.exif)
+        return Painted(*encoded, pixels[..., 0].size)
 
-    def batcher_ended(self, worker: asyncio.Task[None]) -> None:
-        """Note the fault that ended the batcher's task, if one did."""
-        if not worker.cancelled() and worker.exception() is not None:
-            self.fault = worker.exception()
-            _LOG.critical("the batcher failed; the process ends", exc_info=self.fault)
+    def _run(self, pixels: np.ndarray, wanted: Parameters, shares: np.ndarray | None) -> np.ndarray:
+        started = time.perf_counter()
+        model = self.models[wanted.model]
+        if self._last_model != wanted.model and self._last_pixels > _MANY_PIXELS:
+            # Only one model keeps memory for large pictures: onnxruntime gives it back at the end of a
+            # run of another size.
+            self.models[self._last_model].warm_up([(1, 1)])
+        self._last_model, self._last_pixels = wanted.model, pixels[..., 0].size
+        result = model(pixels, style=shares, strength=wanted.strength, preserve_color=wanted.preserve_color)
+        seconds = time.perf_counter() - started
+        self._seconds_each += (0.2 if self._seconds_each else 1.0) * (seconds - self._seconds_each)
+        self.metrics.network_seconds.labels(wanted.model).observe(seconds)
+        return result
 
     def close(self) -> None:
-        """End the threads."""
+        """Drop what waits."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

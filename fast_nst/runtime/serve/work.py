@@ -15,7 +15,6 @@ from fast_nst.pictures import (
     picture_bytes,
     resize_longer_side,
 )
-from fast_nst.runtime import color
 from fast_nst.runtime.serve.errors import Refused
 
 _MAX_JPEG_SCANS = 500  # a photograph has about ten; each costs a pass over all pixels
@@ -43,13 +42,6 @@ def decode_upload(data: bytes, size: int | None, max_pixels: int, max_size: int)
             f"side: give size={max_size} or less",
         )
     return Picture(resize_longer_side(picture.pixels, size), picture.exif, picture.format)
-
-
-def mix(content: np.ndarray, stylized: np.ndarray, strength: float, preserve_color: bool) -> np.ndarray:
-    """What Stylizer does after the network, for one picture of a batch: all uint8 [H, W, 3]."""
-    if preserve_color:
-        stylized = color.preserve_color(content, stylized)
-    return stylized if strength == 1.0 else color.blend(content, stylized, strength)
 
 
 def encode_result(

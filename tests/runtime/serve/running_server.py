@@ -18,15 +18,6 @@ import httpx
 import numpy as np
 from PIL import Image
 
-# As `fast-nst serve`, but clients may stall for half a second only.
-IMPATIENT = """
-import sys
-from fast_nst.cli import main
-from fast_nst.runtime.serve.protocol import Protocol
-Protocol.stall_seconds = 0.5
-sys.exit(main(sys.argv[1:]))
-"""
-
 
 class Running:
     """A server process and a client for it."""

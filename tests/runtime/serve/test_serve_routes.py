@@ -126,7 +126,7 @@ def test_health_readiness_and_the_page_of_the_interface(server: Running) -> None
     assert server.client.get("/docs").status_code == 200
     page = server.client.get("/openapi.json").json()
     stylize = page["paths"]["/v1/stylize"]["post"]
-    errors = {"400", "408", "413", "422", "429", "500", "503", "504"}
+    errors = {"400", "408", "413", "422", "429", "500", "504"}
     assert set(stylize["responses"]) == {"200", *errors}
     for status in errors:
         schema = stylize["responses"][status]["content"]["application/json"]["schema"]
