@@ -30,7 +30,7 @@ SKIES = (  # top, bottom, whether it runs diagonally
 
 @dataclass
 class Artefacts:
-    """Scores of one way of stylizing; skies and flats are the worst of several."""
+    """Scores of one method of stylizing; skies and flats are the worst of several."""
 
     lattice: float
     """Checkerboard: RMS of what repeats every 2, 4 or 8 px on flats and skies, grey levels. 0 = none."""

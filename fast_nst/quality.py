@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from fast_nst import sharpness
 from fast_nst.artefacts import SIDE, Artefacts, artefacts
 from fast_nst.builtin.scenes import flat, glow, heap, lit
 from fast_nst.errors import UserError, one_line
@@ -19,6 +20,7 @@ from fast_nst.flow import Transition, find_sequences
 from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
 from fast_nst.runtime.models import Model, find_model, unique_names
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.sharpness import mean_octaves
 from fast_nst.stability import SHIFTS, Stability, Stylize, stability, warped_error
 
 UNCHANGED = "photograph"
@@ -27,17 +29,20 @@ SEEDS = (0, 2, 5, 7)  # of the built-in pictures
 
 @dataclass
 class Quality:
-    """What was measured of one way of stylizing."""
+    """What was measured of one method of stylizing."""
 
     stability: Stability | None = None
+    octaves: np.ndarray | None = None
+    """`fast_nst.sharpness.octaves` over all pictures: beside the stability, unless losses are judged as well,
+    which tell it with the style picture's."""
     artefacts: Artefacts | None = None
 
 
 @dataclass
 class QualityCard:
-    """All ways of stylizing beside each other, the unchanged picture first."""
+    """All methods of stylizing beside each other, the unchanged picture first."""
 
-    ways: dict[str, Quality]
+    methods: dict[str, Quality]
     pictures: list[str]
     """Names; empty = the built-in ones."""
     skipped: list[str] = field(default_factory=list)
@@ -61,8 +66,8 @@ def measure_quality(models: Sequence[str], options: EvaluateOptions) -> QualityC
     sequences, without = find_sequences(options.flow) if options.flow is not None else ({}, [])
     card = QualityCard({}, names, skipped + without)
     with tqdm(unit="picture", disable=None) as bar:
-        ways: dict[str, Stylize] = {UNCHANGED: np.copy, **stylizers}
-        for name, stylize in ways.items():
+        methods: dict[str, Stylize] = {UNCHANGED: np.copy, **stylizers}
+        for name, stylize in methods.items():
 
             def counted(pixels: np.ndarray, stylize: Stylize = stylize) -> np.ndarray:
                 bar.update()
@@ -73,14 +78,16 @@ def measure_quality(models: Sequence[str], options: EvaluateOptions) -> QualityC
             if options.stability:
                 quality.stability = stability(counted, pictures)
                 quality.stability.e_stab = _e_stab(counted, sequences, card.skipped)
+                if options.style is None:
+                    quality.octaves = mean_octaves([counted(picture) for picture in pictures])
             if options.artefacts:
                 quality.artefacts = artefacts(counted, pictures)
-            card.ways[name] = quality
+            card.methods[name] = quality
     return card
 
 
 def summary(model: str | Path, flow: Path | None = None, threads: int | None = None) -> dict[str, Any]:
-    """Stability and artefacts of one network on the built-in pictures, as its card tells them.
+    """Stability, sharpness and artefacts of one network on the built-in pictures, as its card tells them.
 
     The same figures as `fast-nst evaluate MODEL --stability --artefacts [--flow DIR]` writes.
 
@@ -88,8 +95,8 @@ def summary(model: str | Path, flow: Path | None = None, threads: int | None = N
         UserError: no such model, or no sequence in ``flow``.
     """
     options = EvaluateOptions(stability=True, artefacts=True, flow=flow, threads=threads)
-    ways: dict[str, Any] = as_dict(measure_quality([str(model)], options))["ways"]
-    return next(found for name, found in ways.items() if name != UNCHANGED)
+    methods: dict[str, Any] = as_dict(measure_quality([str(model)], options))["methods"]
+    return next(found for name, found in methods.items() if name != UNCHANGED)
 
 
 def named_models(models: Sequence[str]) -> dict[str, Model]:
@@ -159,15 +166,15 @@ def _e_stab(stylize: Stylize, sequences: dict[str, list[Transition]], skipped: l
 
 def as_dict(card: QualityCard) -> dict[str, Any]:
     """Plain values, rounded to what means something."""
-    floor = card.ways[UNCHANGED].stability
-    found = {name: _plain(way, floor) for name, way in card.ways.items()}
-    return {"pictures": card.pictures or "built in", "ways": found}
+    floor = card.methods[UNCHANGED]
+    found = {name: _plain(method, floor) for name, method in card.methods.items()}
+    return {"pictures": card.pictures or "built in", "methods": found}
 
 
-def _plain(way: Quality, floor: Stability | None) -> dict[str, Any]:
+def _plain(method: Quality, floor: Quality) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if way.stability is not None and floor is not None:
-        still = way.stability
+    if method.stability is not None and floor.stability is not None:
+        still = method.stability
         found["stability"] = {
             **{f"shift_{by}px": round(error, 4) for by, error in still.shift.items()},
             "noise": round(still.noise, 4),
@@ -176,21 +183,23 @@ def _plain(way: Quality, floor: Stability | None) -> dict[str, Any]:
         if still.e_stab:
             found["stability"]["e_stab"] = {name: round(error, 4) for name, error in still.e_stab.items()}
             found["stability"]["flicker"] = {
-                name: round(ratio, 2) for name, ratio in flicker(still, floor).items()
+                name: round(ratio, 2) for name, ratio in flicker(still, floor.stability).items()
             }
-    if way.artefacts is not None:
-        found["artefacts"] = {name: round(value, 2) for name, value in asdict(way.artefacts).items()}
+    if method.octaves is not None and floor.octaves is not None:
+        found["sharpness"] = sharpness.as_dict(method.octaves, floor.octaves)
+    if method.artefacts is not None:
+        found["artefacts"] = {name: round(value, 2) for name, value in asdict(method.artefacts).items()}
     return found
 
 
-def flicker(way: Stability, floor: Stability) -> dict[str, float]:
+def flicker(method: Stability, floor: Stability) -> dict[str, float]:
     """By sequence: e_stab over that of the unstylized frames; 1 = as still as the video itself."""
-    return {name: error / max(floor.e_stab[name], 1e-6) for name, error in way.e_stab.items()}
+    return {name: error / max(floor.e_stab[name], 1e-6) for name, error in method.e_stab.items()}
 
 
 def as_markdown(card: QualityCard) -> str:
     """A table for each measure that was taken."""
-    floor = card.ways[UNCHANGED].stability
+    floor = card.methods[UNCHANGED].stability
     what = f"{len(card.pictures)} pictures" if card.pictures else "the built-in pictures"
     parts = []
     if floor is not None:
@@ -198,21 +207,25 @@ def as_markdown(card: QualityCard) -> str:
         heads = [*(f"{by} px" for by in SHIFTS), "noise", "brightness"]
         heads += [f"{kind} {name}" for name in sequences for kind in ("e_stab", "flicker")]
         rows = {}
-        for name, way in card.ways.items():
-            if way.stability is None:
+        for name, method in card.methods.items():
+            still = method.stability
+            if still is None:
                 continue
-            ratios = flicker(way.stability, floor)
-            cells = [way.stability.shift[by] for by in SHIFTS]
-            rows[name] = [f"{value:.4f}" for value in (*cells, way.stability.noise, way.stability.brightness)]
+            ratios = flicker(still, floor)
+            cells = [still.shift[by] for by in SHIFTS]
+            rows[name] = [f"{value:.4f}" for value in (*cells, still.noise, still.brightness)]
             for sequence in sequences:
                 measured = sequence in ratios
-                rows[name].append(f"{way.stability.e_stab[sequence]:.4f}" if measured else "")
+                rows[name].append(f"{still.e_stab[sequence]:.4f}" if measured else "")
                 rows[name].append(f"{ratios[sequence]:.1f}x" if measured else "")
         parts.append(
             f"## Stability\n\nRMSE / 255 on {what}; 0 = stands still."
             f' "{UNCHANGED}" is the unstylized picture.\n\n{_table(heads, rows)}'
         )
-    taken = {name: asdict(way.artefacts) for name, way in card.ways.items() if way.artefacts is not None}
+    detail = {name: m.octaves for name, m in card.methods.items() if m.octaves is not None}
+    if detail:
+        parts.append(sharpness.as_markdown(detail, UNCHANGED))
+    taken = {name: asdict(m.artefacts) for name, m in card.methods.items() if m.artefacts is not None}
     if taken:
         heads = [name.replace("_", " ") for name in taken[UNCHANGED]]
         rows = {name: [f"{value:.2f}" for value in scores.values()] for name, scores in taken.items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from fast_nst import quality
+from fast_nst import quality, sharpness
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.files import whole_file
 from fast_nst.pictures import encode_picture
@@ -23,15 +23,18 @@ from fast_nst.runtime.machine import cpu_name
 if TYPE_CHECKING:
     from fast_nst.networks.features import LossNetwork
 
+STYLE = "style picture"  # its row in the table of sharpness
 GAP = 4  # px between the pictures of a contact sheet
 
 
 @dataclass
-class Way:
-    """One way of stylizing on all photographs."""
+class MethodResult:
+    """One method of stylizing on all photographs."""
 
     terms: list[dict[str, float]] = field(default_factory=list)
     """Loss terms of each result."""
+    octaves: list[np.ndarray] = field(default_factory=list)
+    """`fast_nst.sharpness.octaves` of each result."""
     equals: list[float] = field(default_factory=list)
     """Iterations of the baseline that reach each total; inf = more than it was given."""
     seconds: float | None = None
@@ -41,22 +44,31 @@ class Way:
         """Of a loss term over the photographs."""
         return float(np.mean([terms[name] for terms in self.terms]))
 
+    def median(self, name: str) -> float:
+        """Of a loss term over the photographs."""
+        return float(np.median([terms[name] for terms in self.terms]))
+
+    @property
+    def sharpness(self) -> np.ndarray:
+        """`octaves` over all photographs, root of the mean square."""
+        return np.asarray(np.sqrt(np.mean(np.square(self.octaves), axis=0)))
+
 
 @dataclass
 class Scorecard:
-    """All ways of stylizing beside each other."""
+    """All methods of stylizing beside each other."""
 
-    ways: dict[str, Way]
+    methods: dict[str, MethodResult]
     photographs: list[str]
     sheet: list[list[np.ndarray]]
-    """Rows of pictures, in the order of ``ways``."""
+    """Rows of pictures, in the order of ``methods``."""
     style: np.ndarray
     loss_network: LossNetwork
     iteration_seconds: float | None
     """A baseline iteration's time, median."""
     options: EvaluateOptions
     skipped: list[str] = field(default_factory=list)
-    """Photographs that could not be read, and why."""
+    """Photographs that could not be judged, and why."""
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -97,25 +109,38 @@ def as_dict(card: Scorecard) -> dict[str, Any]:
         "baseline_iterations": options.baseline,
         "baseline_seconds_per_iteration": card.iteration_seconds,
         "hardware": hardware(),
-        "ways": {name: _way(way, card) for name, way in card.ways.items()},
+        "style_sharpness": dict(zip(sharpness.BANDS, _style_octaves(card).round(2).tolist(), strict=True)),
+        "methods": {name: _method(method, card) for name, method in card.methods.items()},
     }
 
 
-def _way(way: Way, card: Scorecard) -> dict[str, Any]:
-    found: dict[str, Any] = {"mean": {name: way.mean(name) for name in way.terms[0]}, "each": way.terms}
-    if way.equals:
-        lower, median, upper = (_finite(value) for value in quartiles(way.equals))
+def _method(method: MethodResult, card: Scorecard) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "median": {name: method.median(name) for name in method.terms[0]},
+        "mean": {name: method.mean(name) for name in method.terms[0]},
+        "each": method.terms,
+        "sharpness": sharpness.as_dict(
+            method.sharpness, card.methods[UNCHANGED].sharpness, _style_octaves(card)
+        ),
+    }
+    if method.equals:
+        lower, median, upper = (_finite(value) for value in quartiles(method.equals))
         found["equals_iterations"] = {
             "lower_quartile": lower,
             "median": median,
             "upper_quartile": upper,
-            "each": [_finite(value) for value in way.equals],
+            "each": [_finite(value) for value in method.equals],
         }
-    if way.seconds is not None:
-        found["seconds"] = way.seconds
+    if method.seconds is not None:
+        found["seconds"] = method.seconds
         if card.iteration_seconds is not None:
-            found["times_faster_than_baseline"] = card.options.baseline * card.iteration_seconds / way.seconds
+            baseline = card.options.baseline * card.iteration_seconds
+            found["times_faster_than_baseline"] = baseline / method.seconds
     return found
+
+
+def _style_octaves(card: Scorecard) -> np.ndarray:
+    return sharpness.octaves(card.style)
 
 
 def _finite(value: float) -> int | None:
@@ -137,44 +162,70 @@ def as_markdown(losses: Scorecard | None, measured: QualityCard | None) -> str:
 
 
 def _losses(card: Scorecard) -> str:
-    """The table of all ways, and how many iterations each network equals."""
+    """The tables of all methods, and how many iterations each network equals."""
     options = card.options
-    taps = [name for name in card.ways[UNCHANGED].terms[0] if name.startswith("style/")]
-    names = ["content", "style", *taps, "tv", "total"]
-    timed = options.baseline > 0
-    heads = ["", *(name.removeprefix("style/") for name in names)]
-    heads += ["equals iterations (quartiles)", "s per picture", "faster"] if timed else ["s per picture"]
-    lines = [
-        f"# Scorecard: {Path(str(options.style)).name}\n",
-        f"{len(card.photographs)} held-out photographs, longer side {options.size} px, under the loss network"
-        f" {card.loss_network.info.name}; means of dimensionless losses.\n",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
+    weights = " + ".join(f"{weight:g} {name}" for name, weight in vars(options.loss.weights).items())
+    parts = [
+        f"# Scorecard: {Path(str(options.style)).name}\n\n{len(card.photographs)} held-out photographs,"
+        f" longer side {options.size} px, under the loss network {card.loss_network.info.name} (content"
+        f" {_content_tap(card)}); dimensionless losses, total = {weights}."
     ]
-    for name, way in card.ways.items():
-        cells = [name, *(f"{way.mean(term):.4f}" for term in names)]
-        if timed:
-            cells.append(_in_words(way, options.baseline) if way.equals else "")
-        cells.append(f"{way.seconds:.4f}" if way.seconds is not None else "")
-        if timed and card.iteration_seconds is not None:
-            ratio = options.baseline * card.iteration_seconds / way.seconds if way.seconds else None
-            cells.append(f"{ratio:.0f}x" if ratio is not None else "")
-        lines.append("| " + " | ".join(cells) + " |")
+    timed = options.baseline > 0
+    for heading, median in (("Medians", True), ("Means", False)):
+        names = _term_names(card)
+        heads = ["", *(name.removeprefix("style/") for name in names)]
+        if median:
+            heads += ["equals iterations (quartiles)"] * timed + ["s per picture"] + ["faster"] * timed
+        lines = [f"## {heading}\n", "| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+        for name, method in card.methods.items():
+            value = method.median if median else method.mean
+            cells = [name, *(f"{value(term):.4f}" for term in names)]
+            cells += _times(method, card) if median else []
+            lines.append("| " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines))
     if card.iteration_seconds is not None:
-        lines.append(
-            f"\nThe baseline is L-BFGS on the pixels, from the photograph: {card.iteration_seconds:.3f} s an"
+        parts.append(
+            f"The baseline is L-BFGS on the pixels, from noise: {card.iteration_seconds:.3f} s an"
             f' iteration, {options.baseline} iterations. "Equals" is the iteration at which its total loss'
             f' falls to the network\'s; "faster" compares with all {options.baseline}. {hardware()}.'
         )
+    rows = {name: method.sharpness for name, method in card.methods.items()}
+    first, rest = rows.pop(UNCHANGED), rows
+    rows = {UNCHANGED: first, STYLE: _style_octaves(card), **rest}
+    parts.append(sharpness.as_markdown(rows, UNCHANGED, STYLE))
     if card.sheet:
-        columns = ["content", "style", *(name for name in card.ways if name != UNCHANGED)]
-        lines.append(f"\n![{', '.join(columns)}](contact-sheet.jpg)\n\nColumns: {', '.join(columns)}.")
-    return "\n".join(lines)
+        columns = ["content", "style", *(name for name in card.methods if name != UNCHANGED)]
+        parts.append(f"![{', '.join(columns)}](contact-sheet.jpg)\n\nColumns: {', '.join(columns)}.")
+    return "\n\n".join(parts)
 
 
-def _in_words(way: Way, most: int) -> str:
+def _content_tap(card: Scorecard) -> str:
+    return card.options.loss.content_tap or card.loss_network.info.content_tap
+
+
+def _term_names(card: Scorecard) -> list[str]:
+    """All terms that were measured, each layer's behind the style they make up, the total last."""
+    names = list(card.methods[UNCHANGED].terms[0])
+    taps = [name for name in names if name.startswith("style/")]
+    others = [name for name in names if name not in ("total", "content", "style", *taps)]
+    return ["content", "style", *taps, *others, "total"]
+
+
+def _times(method: MethodResult, card: Scorecard) -> list[str]:
+    """Cells: iterations it equals, seconds, times faster than the baseline."""
+    baseline = card.options.baseline
+    seconds = f"{method.seconds:.4f}" if method.seconds is not None else ""
+    if not baseline:
+        return [seconds]
+    faster = ""
+    if card.iteration_seconds is not None and method.seconds:
+        faster = f"{baseline * card.iteration_seconds / method.seconds:.0f}x"
+    return [_in_words(method, baseline) if method.equals else "", seconds, faster]
+
+
+def _in_words(method: MethodResult, most: int) -> str:
     lower, median, upper = (
-        f"{value:.0f}" if math.isfinite(value) else f">{most}" for value in quartiles(way.equals)
+        f"{value:.0f}" if math.isfinite(value) else f">{most}" for value in quartiles(method.equals)
     )
     return f"{median} ({lower}-{upper})"
 

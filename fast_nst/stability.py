@@ -28,7 +28,7 @@ BRIGHTNESS = 0.97
 
 @dataclass
 class Stability:
-    """Errors of one way of stylizing."""
+    """Errors of one method of stylizing."""
 
     shift: dict[int, float]
     """By px: the picture moves, the stylized picture must move with it."""

@@ -82,13 +82,18 @@ def build_peer(network: Any) -> Any:
     import torch
     from torch import Tensor, nn
 
+    class PadThenConv(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:
+            around = self.kernel_size[0] // 2
+            return super().forward(nn.functional.pad(input, (around,) * 4, mode="reflect"))
+
     def pad_apart(module: nn.Module) -> None:
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d):
                 kernel, stride = child.kernel_size[0], child.stride[0]
-                plain = nn.Conv2d(child.in_channels, child.out_channels, kernel, stride)
+                plain = PadThenConv(child.in_channels, child.out_channels, kernel, stride)
                 plain.load_state_dict(child.state_dict())
-                setattr(module, name, nn.Sequential(nn.ReflectionPad2d(kernel // 2), plain))
+                setattr(module, name, plain)
             else:
                 pad_apart(child)
 
@@ -99,10 +104,10 @@ def build_peer(network: Any) -> Any:
 
         def forward(self, x: Tensor) -> Tensor:
             n = self.network
-            return n.head(n.up(n.residual(n.down(x))))
+            return n.head(n.up(n.residual(n.down(x, None), None), None))
 
     pad_apart(network)
-    first = network.down[0][0][1]
+    first = network.down[0][0]
     with torch.no_grad():
         first.bias -= 0.5 * first.weight.sum((1, 2, 3))
         first.weight /= 255

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-TERMS = ("total", "content", "style", "tv", "lattice")
+TERMS = ("total", "content", "style", "tv")
 
 
 def validation(run: Path) -> dict[str, float]:

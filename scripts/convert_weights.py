@@ -1,6 +1,6 @@
 """Turn another project's loss weights into fast_nst's dimensionless ones, for one style picture.
 
-python scripts/convert_weights.py --style strokes --project pytorch-examples --content 1e5 --weight 1e10
+python scripts/convert_weights.py --style strokes --project jcjohnson --content 1 --weight 5
 
 See docs/losses.md. The answer depends on the style picture: that is why fast_nst divides by it.
 """
@@ -16,26 +16,35 @@ import torch
 from fast_nst.builtin import heldout_photographs
 from fast_nst.crops import load_image, to_float, to_tensor
 from fast_nst.losses import gram_matrix
-from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
+from fast_nst.networks.features import STYLE_TAPS, load_loss_network
 from fast_nst.training.styles import style_path
 
-TO_255 = 255 * 0.226  # mean-subtracted 0-255 pixels over ImageNet-normalized ones
+JOHNSON_TAPS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+NORMALIZED = 1 / (255 * 0.226)  # ImageNet-normalized pixels over mean-subtracted 0-255 ones
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How a project scales pixels and errors, against this one's."""
+    """What a project compares, and how it scales pixels and errors."""
 
-    pixels: float
+    network: str
+    content_tap: str
+    style_taps: tuple[str, ...]
+    pixels: float  # over 0 to 255
     content: float
     style: Callable[[int], float]  # by the number of channels
 
 
+def mean_over_gram(channels: int) -> float:
+    """Of a squared error that is averaged over a Gram matrix."""
+    return 1 / channels**2
+
+
 CONVENTIONS = {
-    "pytorch-examples": Convention(1, 1, lambda channels: 1 / channels**2),
-    "jcjohnson": Convention(TO_255, 1, lambda channels: 1 / channels**2),
+    "pytorch-examples": Convention("vgg16", "relu2_2", JOHNSON_TAPS, NORMALIZED, 1, mean_over_gram),
+    "jcjohnson": Convention("vgg16", "relu3_3", JOHNSON_TAPS, 1, 1, mean_over_gram),
     # Its 2 * tf.nn.l2_loss(x) / size is a mean: l2_loss halves.
-    "lengstrom": Convention(TO_255, 1, lambda channels: 1 / channels**2),
+    "lengstrom": Convention("vgg19", "relu4_2", STYLE_TAPS, 1, 1, mean_over_gram),
 }
 
 
@@ -44,17 +53,20 @@ def convert(
     content_weight: float,
     style_weight: float,
     variance: float,
-    energies: dict[int, float],
+    energies: list[tuple[int, float]],
+    pixels: float = 1,
 ) -> float:
     """The style weight beside a content weight of 1.
 
     Args:
         variance: of the content features.
-        energies: squared norm of the style's Gram matrix by the tap's number of channels.
+        energies: of each tap its number of channels and the squared norm of the style's Gram matrix.
+        pixels: over 0 to 255, of the network that both were measured with.
     """
-    content = content_weight * convention.content * variance * convention.pixels**2
-    style = sum(convention.style(channels) * energy for channels, energy in energies.items())
-    return style_weight * style * convention.pixels**4 / content
+    scale = convention.pixels / pixels
+    content = content_weight * convention.content * variance * scale**2
+    style = sum(convention.style(channels) * energy for channels, energy in energies)
+    return style_weight * style * scale**4 / content
 
 
 def main() -> None:
@@ -64,23 +76,22 @@ def main() -> None:
     parser.add_argument("--project", choices=CONVENTIONS, required=True)
     parser.add_argument("--content", type=float, required=True, help="its content weight")
     parser.add_argument("--weight", type=float, required=True, help="its style weight")
-    parser.add_argument("--network", default="vgg19", help="vgg19, or a file with its weights")
+    parser.add_argument("--network", help="file of the project's own loss network; default: vgg16 or vgg19")
     options = parser.parse_args()
-    if options.network == "vgg19-compact":
-        parser.error("the weights were chosen for VGG's own features: --network vgg19")
 
-    network = load_loss_network(options.network)
+    convention = CONVENTIONS[options.project]
+    taps, content_tap = convention.style_taps, convention.content_tap
+    network = load_loss_network(options.network or convention.network, (*taps, content_tap))
     style = load_image(style_path(options.style), 256)
     with torch.no_grad():
-        grams = [gram_matrix(features) for features in network(style, STYLE_TAPS).values()]
+        grams = [gram_matrix(features) for features in network(style, taps).values()]
         contents = [to_float(to_tensor(pixels))[None] for _, pixels in heldout_photographs()]
-        variance = sum(float(network(c, [CONTENT_TAP])[CONTENT_TAP].var()) for c in contents) / len(contents)
-    energies: dict[int, float] = {}
-    for gram in grams:
-        channels = gram.shape[1]
-        energies[channels] = energies.get(channels, 0.0) + float(gram.square().sum())
-    weight = convert(CONVENTIONS[options.project], options.content, options.weight, variance, energies)
-    print(f"--loss.weights.content 1 --loss.weights.style {weight:.3g}")
+        variance = sum(float(network(c, [content_tap])[content_tap].var()) for c in contents) / len(contents)
+    energies = [(gram.shape[1], float(gram.square().sum())) for gram in grams]
+    pixels = 1 / (255 * sum(network.info.std) / 3)
+    weight = convert(convention, options.content, options.weight, variance, energies, pixels)
+    loss = f"--loss.network {network.info.name} --loss.content-tap {content_tap}"
+    print(f"{loss} --loss.style-taps '[{', '.join(taps)}]' --loss.weights.style {weight:.3g}")
 
 
 if __name__ == "__main__":

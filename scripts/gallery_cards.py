@@ -1,10 +1,18 @@
-"""The card of a gallery style: picture strip, loss curve, and what was measured of its networks."""
+"""The card of a network of many styles: what it makes of photographs in each style, and what was measured.
+
+    python scripts/gallery_cards.py checkpoints/styles/NAME.onnx --styles DIR --heldout DIR [--flow DIR]
+
+Writes NAME.md, NAME.json, NAME.jpg (every style on one photograph) and NAME/STYLE.jpg into
+checkpoints/cards. DIR of --styles holds the pictures it was trained on, DIR of --heldout photographs it has
+not seen. Interrupted, the same command goes on with the styles that are left.
+"""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
-import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,167 +20,175 @@ import numpy as np
 from PIL import Image
 
 from fast_nst import Stylizer
+from fast_nst.contract import StyleInfo, read_styles
+from fast_nst.errors import UserError, user_errors_end
 from fast_nst.evaluate import evaluate
 from fast_nst.evaluate_options import EvaluateOptions
-from fast_nst.loss_config import LossWeights, PerceptualConfig
-from fast_nst.pictures import encode_picture
+from fast_nst.networks.transform import TransformConfig
+from fast_nst.pictures import encode_picture, find_pictures
 from fast_nst.quality import summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
+from fast_nst.runtime.models import describe_model, find_model, short_name
+from fast_nst.training.report import describe
 from fast_nst.training.styles import style_path
 
-HEIGHT = 256  # of each row of a strip
-# The recipes' own loss: see configs/gallery.
-LOSS = PerceptualConfig("vgg19-compact", None, "relu2_1", downscale=2, weights=LossWeights(style=8))
-COUNT, SIZE = 16, 384  # held-out photographs, their longer side
+HEIGHT = 256  # of a strip
+COLUMNS = 6  # of the sheet of all styles
 
 
-def strip(style: str, models: list[Path]) -> np.ndarray:
-    """Style and three of scikit-image's photographs (CC0, public domain), below the networks' answers."""
+def style_pictures(folder: Path, styles: list[StyleInfo]) -> dict[str, Path]:
+    """The style pictures by name, each the very file the network was trained on.
+
+    Raises:
+        UserError: one is missing.
+    """
+    files = [style_path("strokes"), *(find_pictures(folder) if folder.is_dir() else [])]
+    by_hash = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in files}
+    missing = [style.name for style in styles if style.picture_sha256 not in by_hash]
+    if missing:
+        raise UserError(f"--styles {folder} lacks what these were trained on: {', '.join(missing)}")
+    return {style.name: by_hash[style.picture_sha256] for style in styles}
+
+
+def measure(model: str, picture: Path, judged: EvaluateOptions, flow: Path | None) -> dict[str, Any]:
+    """Median losses and sharpness on held-out photographs, stability and artefacts of FILE:STYLE."""
+    judged.style = str(picture)
+    photograph, painted = evaluate([model], judged).methods.values()
+    losses = {name: round(painted.median(name), 3) for name in ("content", "style", "tv", "total")}
+    losses["style of the photographs"] = round(photograph.median("style"), 3)
+    detail = float(painted.sharpness[0] / photograph.sharpness[0])
+    return {"losses": losses, "detail at 2-4 px": round(detail, 2), **summary(model, flow)}
+
+
+def speed(model: str) -> dict[str, Any]:
+    """Milliseconds per picture, what `fast-nst benchmark --sizes 512 --rounds 3 --seconds 0.5` gives."""
+    report = benchmark([model], BenchmarkOptions(3, 0.5, sizes=512))
+    return {"ms at 512x512": round(1000 * report.cells[0].median, 1), "machine": in_words(report.machine)}
+
+
+def strip(picture: Path, stylizer: Stylizer) -> np.ndarray:
+    """The style, then scikit-image's photographs (CC0, public domain), each before what becomes of it."""
     from skimage import data
 
-    contents = [picture()[..., :3] for picture in (data.chelsea, data.astronaut, data.coffee)]
-    scaled = [_to_height(pixels, HEIGHT) for pixels in contents]
-    rows = [np.concatenate(scaled, 1)]
-    for model in models:
-        stylizer = Stylizer(model)
-        rows.append(np.concatenate([_to_height(stylizer(pixels), HEIGHT) for pixels in contents], 1))
-    painting = _to_height(np.asarray(Image.open(style_path(style)).convert("RGB")), HEIGHT)
-    left = np.full((HEIGHT * len(rows), painting.shape[1], 3), 255, np.uint8)
-    left[:HEIGHT] = painting
-    return np.concatenate([left, np.concatenate(rows)], 1)
+    parts = [_to_height(np.asarray(Image.open(picture).convert("RGB")))]
+    for photograph in (data.chelsea(), data.astronaut(), data.coffee()):
+        before = _to_height(photograph)
+        parts += [before, stylizer(before)]
+    return np.concatenate(parts, 1)
 
 
-def loss_curve(runs: list[Path], path: Path) -> None:
-    """Validation loss of every run over its steps."""
-    import matplotlib as mpl
+def sheet_cell(picture: Path, stylizer: Stylizer) -> np.ndarray:
+    """One photograph after a style, the style picture in a corner; uint8 [300, 300, 3]."""
+    from skimage import data
 
-    mpl.use("Agg")
-    from matplotlib import pyplot
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    figure, axes = pyplot.subplots(figsize=(5, 2.5), dpi=80)
-    for run in runs:
-        events = EventAccumulator(str(run / "tensorboard"))
-        events.Reload()
-        points = events.Scalars("validation/total")
-        axes.plot([point.step for point in points], [point.value for point in points], "o-", label=run.name)
-    axes.set(xlabel="step", ylabel="validation loss")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)
+    cell = Image.fromarray(stylizer(np.ascontiguousarray(data.chelsea()[:, 60:360])))
+    corner = Image.open(picture).convert("RGB")
+    corner.thumbnail((90, 90), Image.Resampling.LANCZOS)
+    cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
+    cell.paste(corner, (2, 2))
+    return np.asarray(cell)
 
 
-def measure(
-    style: str, models: list[Path], heldout: Path, flow: Path | None, before: dict[str, Any]
-) -> dict[str, Any]:
-    """Losses on held-out photographs, speed, stability and artefacts, by network.
-
-    What ``before``, an earlier answer, tells of the same files is not measured again, but for the speed.
-    """
-    files = {model: hashlib.sha256(model.read_bytes()).hexdigest() for model in models}
-    told = {model.stem: before.get(model.stem, {}) for model in models}
-    fresh = [model for model in models if told[model.stem].get("sha256") != files[model]]
-    if fresh:
-        options = EvaluateOptions(style=style, content=heldout, count=COUNT, size=SIZE, baseline=0, loss=LOSS)
-        ways = evaluate([str(model) for model in fresh], options).ways
-        for model in fresh:
-            way = ways[model.stem]
-            terms = {name: round(way.mean(name), 4) for name in ("content", "style", "tv", "total")}
-            told[model.stem] = {"sha256": files[model], "losses": terms, **summary(model, flow)}
-    for model, speed in zip(models, speeds(models), strict=True):
-        told[model.stem]["speed"] = speed
-    return told
+def sheet(cells: list[np.ndarray]) -> np.ndarray:
+    """`COLUMNS` to a row, then white."""
+    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
+    rows = [np.concatenate(cells[at : at + COLUMNS], 1) for at in range(0, len(cells), COLUMNS)]
+    return np.concatenate(rows)
 
 
-def speeds(models: list[Path]) -> list[dict[str, Any]]:
-    """Milliseconds per picture, what `fast-nst benchmark --sizes 512 --rounds 3 --seconds 0.5` gives."""
-    report = benchmark([str(model) for model in models], BenchmarkOptions(3, 0.5, sizes=512))
-    machine = in_words(report.machine)
-    return [{"ms at 512x512": round(1000 * cell.median, 1), "machine": machine} for cell in report.cells]
-
-
-def write_card(path: Path, title: str, origin: str, measured: dict[str, Any], runs: list[Path]) -> None:
-    """As Markdown, with the figures beside it as JSON."""
-    rows: dict[str, list[str]] = {"recipe": [f"`configs/gallery/{name}.yaml`" for name in measured]}
-    about = [Stylizer(path.parents[1] / "styles" / f"{name}.onnx").metadata for name in measured]
-    rows["network"] = [f"{item['network']}, width {item['width']}, {item['blocks']} blocks" for item in about]
-    rows["training"] = [_from_card(run, "steps x pictures") + ", " + _from_card(run, "time") for run in runs]
-    for group in ("losses", "speed", "stability", "artefacts"):
-        for name in next(iter(measured.values()))[group]:
-            cells = [network[group][name] for network in measured.values()]
-            rows[f"{group}: {name}"] = [_cell(cell) for cell in cells]
-    head = f"| | {' | '.join(f'`{name}`' for name in measured)} |\n|---|{'---|' * len(measured)}"
-    table = "\n".join(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())
-    text = (
-        f"# {title}\n\n![style picture, photographs, what the networks make of them]({path.stem}.jpg)\n\n"
-        f"Style picture: {origin}. Networks: MIT. First row the photographs, then"
-        f" {' and '.join(f'`{name}`' for name in measured)}.\n\n{head}\n{table}\n\n"
-        f"Losses: mean over {COUNT} held-out BSDS500 photographs at {SIZE} px, under the loss of the recipe;"
-        " stability and artefacts: docs/quality.md.\n\n"
-        f"![validation loss over the steps]({path.stem}-loss.png)\n"
-    )
-    path.write_text(text, encoding="utf-8")
-    path.with_suffix(".json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-
-
-def write_index(cards: Path, titles: dict[str, str]) -> None:
-    """A table of all networks that have a card, in the folder's README.md."""
-    heads = ("", "style", "total loss", "ms", "1 px", "noise", "e_stab", "lattice", "frame", "blobs", "weave")
-    rows = [heads, ("---",) * len(heads)]
-    for name, title in titles.items():
-        for network, told in json.loads((cards / f"{name}.json").read_text(encoding="utf-8")).items():
-            still, clean, e_stab = told["stability"], told["artefacts"], told["stability"].get("e_stab", {})
-            measures = [told["losses"]["total"], told["speed"]["ms at 512x512"], still["shift_1px"]]
-            measures += [still["noise"], " / ".join(map(str, e_stab.values())), clean["lattice"]]
-            measures += [clean["frame"], clean["blobs"], clean["weave"]]
-            rows.append((f"[{network}]({name}.md)", title, *map(str, measures)))
-    text = (
-        "# The gallery\n\nLosses: mean over held-out photographs under the recipe's loss. ms: a picture of"
-        " 512x512 on the machine the cards name. e_stab: warped error between frames, alley_1 and cave_2 of"
-        " MPI-Sintel. The others: [docs/quality.md](../../docs/quality.md). Written by"
-        " `scripts/gallery.py publish`.\n\n"
+def as_markdown(name: str, told: dict[str, Any]) -> str:
+    """The card: the network, a table of all styles, a strip of each."""
+    heads = ["", "content", "style", "of the photographs'", "detail", "1 px", "noise"]
+    heads += ["lattice", "border ratio", "frame", "blobs", "stripes"]
+    rows = [heads, ["---"] * len(heads)]
+    strips = []
+    for style, found in told["styles"].items():
+        losses, still, clean = found["losses"], found["stability"], found["artefacts"]
+        share = losses["style"] / max(losses["style of the photographs"], 1e-9)
+        cells = [losses["content"], losses["style"], f"{share:.0%}", found["detail at 2-4 px"]]
+        cells += [still["shift_1px"], still["noise"], clean["lattice"], clean["border_ratio"]]
+        cells += [clean["frame"], clean["blobs"], clean["stripes"]]
+        rows.append([f"[{style}](#{style})", *map(str, cells)])
+        origin = ". ".join(text for text in (found["attribution"], f"License: {found['license']}") if text)
+        strips.append(f"## {style}\n\n{origin}.\n\n![the style, photographs, paintings]({name}/{style}.jpg)")
+    about = [
+        f"{len(told['styles'])} styles in one network: {told['network']}, {told['size_bytes'] / 1e6:.1f} MB.",
+        f"Trained {told['training']}.",
+        f"A picture of 512x512 takes {told['speed']['ms at 512x512']} ms ({told['speed']['machine']}).",
+    ]
+    notes = (
+        f"Losses: medians over {told['photographs']} held-out photographs at {told['size']} px under vgg16,"
+        " and the share of the photographs' own style loss that is left. Detail: luma at periods of 2 to 4 px"
+        " against the photographs'; below 1 is softer. The others: [docs/quality.md](../../docs/quality.md)."
     )
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    (cards / "README.md").write_text(text + table + "\n", encoding="utf-8")
+    top = [f"# {name}", f"![every style on one photograph]({name}.jpg)", " ".join(about), table, notes]
+    return "\n\n".join([*top, *strips]) + "\n"
 
 
-def publish_strip(path: Path, pixels: np.ndarray) -> None:
-    """A JPEG of moderate size."""
-    encode_picture(path, pixels, quality=85)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
-    return str(value)
-
-
-def _from_card(run: Path, row: str) -> str:
-    found = re.search(rf"^\| {re.escape(row)} \| (.*?) \|$", (run / "card.md").read_text(), re.MULTILINE)
-    return found[1] if found else "?"
-
-
-def _to_height(pixels: np.ndarray, height: int) -> np.ndarray:
+def _to_height(pixels: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(pixels)
-    width = round(picture.width * height / picture.height)
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
+    width = round(picture.width * HEIGHT / picture.height)
+    return np.asarray(picture.resize((width, HEIGHT), Image.Resampling.LANCZOS))
 
 
-def contact_sheet(styles: dict[str, str], models: dict[str, Path]) -> np.ndarray:
-    """One photograph after every style, the style picture in a corner; uint8, five to a row, then white."""
-    from skimage import data
+def describe_network(about: dict[str, str]) -> str:
+    """Form, width and blocks in a few words."""
+    antialiased = about["antialias"] == "true"
+    return describe(TransformConfig(int(about["width"]), int(about["blocks"]), about["network"], antialiased))
 
-    photograph = data.chelsea()[:, 60:360]  # [300, 300, 3]
+
+def describe_training(about: dict[str, str]) -> str:
+    """The recipe in a few words, from what the file says of itself."""
+    config = json.loads(about["config"])
+    crops = f"{config['steps']} steps of {config['data']['batch']} crops at {config['data']['size']} px"
+    return f"{crops}, under {about['loss_network']}"
+
+
+def main() -> None:
+    """Measure every style, then write the card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", type=Path, help="ONNX file of many styles, or a run")
+    parser.add_argument("--styles", type=Path, required=True, help="folder of the style pictures")
+    parser.add_argument("--heldout", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--flow", type=Path, help="optical-flow sequences for e_stab")
+    parser.add_argument("--count", type=int, default=10, help="photographs to judge on")
+    parser.add_argument("--size", type=int, default=512, help="their longer side")
+    parser.add_argument("--output", type=Path, default=Path("checkpoints/cards"))
+    options = parser.parse_args()
+
+    described = describe_model(find_model(options.model))
+    file, about = described["path"], described["metadata"]
+    styles, name = read_styles(about), short_name(file)
+    pictures = style_pictures(options.styles, styles)
+    judged = EvaluateOptions(
+        style="strokes", content=options.heldout, count=options.count, size=options.size, baseline=0
+    )
+    settings = {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "size": judged.size}
+    settings |= {"photographs": judged.count}
+    card = options.output / f"{name}.json"
+    told: dict[str, Any] = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+    if any(told.get(key) != value for key, value in settings.items()):
+        told = {**settings, "styles": {}}
+    (options.output / name).mkdir(parents=True, exist_ok=True)
     cells = []
-    for name, picture in styles.items():
-        cell = Image.fromarray(Stylizer(models[name])(photograph))
-        corner = Image.open(style_path(picture)).convert("RGB")
-        corner.thumbnail((90, 90), Image.Resampling.LANCZOS)
-        cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
-        cell.paste(corner, (2, 2))
-        cells.append(np.asarray(cell))
-    cells += [np.full_like(cells[0], 255)] * (-len(cells) % 5)
-    rows = [np.concatenate(cells[at : at + 5], 1) for at in range(0, len(cells), 5)]
-    return np.concatenate(rows)
+    for style in styles:
+        picture, model = pictures[style.name], f"{file}:{style.name}"
+        if style.name not in told["styles"]:
+            told["styles"][style.name] = asdict(style) | measure(model, picture, judged, options.flow)
+            card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        stylizer = Stylizer(file, style.name)
+        encode_picture(options.output / name / f"{style.name}.jpg", strip(picture, stylizer), quality=85)
+        cells.append(sheet_cell(picture, stylizer))
+    told |= {"network": describe_network(about), "training": describe_training(about)}
+    told["speed"] = speed(f"{file}:{styles[0].name}")
+    told["size_bytes"] = file.stat().st_size
+    card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    encode_picture(options.output / f"{name}.jpg", sheet(cells), quality=85)
+    (options.output / f"{name}.md").write_text(as_markdown(name, told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with user_errors_end("gallery_cards"):
+        main()

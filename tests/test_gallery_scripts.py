@@ -1,10 +1,11 @@
-"""The scripts around the gallery: recipes, contact sheet, comparison of networks, doubled networks."""
+"""The scripts around the gallery: the card of a network of many styles, comparison of networks, weights."""
 
 from __future__ import annotations
 
-import importlib
-import os
+import hashlib
+import json
 import runpy
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,19 +13,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from fast_nst.arguments import parse
+from fast_nst.config import TrainConfig
+from fast_nst.contract import STYLES, StyleInfo, styles_to_json
 from fast_nst.errors import UserError
+from fast_nst.export import export_onnx
 from fast_nst.networks.transform import TransformConfig, TransformNetwork
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/gallery.py, in an empty folder."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    monkeypatch.chdir(tmp_path)
-    return importlib.import_module("gallery")
 
 
 def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -32,67 +30,147 @@ def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -
     script.main()
 
 
-def test_the_recipes_in_the_repository_are_those_of_the_script(
-    gallery: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    call(gallery, monkeypatch, "recipes")
-    written, kept = (
-        {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
-        for folder in (Path("configs/gallery"), ROOT / "configs/gallery")
-    )
-    assert written == kept
+@pytest.fixture(scope="module")
+def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two style pictures."""
+    folder = tmp_path_factory.mktemp("styles")
+    for name, color in {"red": (200, 40, 40), "sea": (20, 90, 160)}.items():
+        Image.fromarray(
+            np.random.default_rng(0).integers(0, 56, (80, 90, 3), np.uint8) + np.uint8(color)
+        ).save(folder / f"{name}.png")
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["recipes", "--steps", "3"], "recipes knows no --steps"),
-        (["publish", "--heldout", "x", "--steps", "3"], "publish knows no --steps"),
-        (["publish"], "runs/gallery holds no trained network"),
-        (["train", "--steps", "3"], "the training of strokes-fast ended with code 2"),  # without recipes
-    ],
-)
-def test_what_the_gallery_is_told_wrong_is_a_user_error(
-    gallery: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
-) -> None:
-    """Unknown options were ignored; a training that failed ended in a traceback."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    with pytest.raises(UserError, match=words):
-        call(gallery, monkeypatch, *arguments)
-
-
-def test_a_missing_painting_is_told_before_anything_is_published(
-    gallery: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = Path("runs/gallery/udnie-fast")
-    run.mkdir(parents=True)
-    (run / "model.onnx").touch()
-    with pytest.raises(UserError, match=r"there is no styles.udnie\.jpg"):
-        call(gallery, monkeypatch, "publish")
-    assert not Path("checkpoints").exists()
-
-
-@pytest.mark.parametrize(("count", "rows"), [(1, 1), (5, 1), (6, 2)])
-def test_a_contact_sheet_of_any_number_of_styles(
-    count: int, rows: int, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fewer than five styles were a ValueError, and of six the last was lost."""
-    from skimage import data
-
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from gallery_cards import contact_sheet
-
-    names = [f"style {index}" for index in range(count)]
-    sheet = contact_sheet(dict.fromkeys(names, "strokes"), dict.fromkeys(names, tiny_model))
-    assert sheet.shape == (300 * rows, 1500, 3)
-    cells = [
-        sheet[at : at + 300, left : left + 300]
-        for at in range(0, 300 * rows, 300)
-        for left in range(0, 1500, 300)
+@pytest.fixture(scope="module")
+def network_of_two(styles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network of both, as an ONNX file that says so."""
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(4, 1), 2)
+    with torch.no_grad():
+        for parameter in network.parameters():  # else the norms start out alike
+            parameter += 0.3 * torch.randn_like(parameter)
+    infos = [
+        StyleInfo(
+            "red", "MIT", "Red, made by a test", hashlib.sha256((styles / "red.png").read_bytes()).hexdigest()
+        ),
+        StyleInfo(
+            "sea", "CC0", "Sea, made by a test", hashlib.sha256((styles / "sea.png").read_bytes()).hexdigest()
+        ),
     ]
-    negative = 255 - data.chelsea()[100:, 60:360]  # below the style picture in the corner
-    assert all(np.array_equal(cell[100:], negative) for cell in cells[:count])
-    assert all((cell == 255).all() for cell in cells[count:])
+    config = {"steps": 7, "data": {"batch": 4, "size": 64}}
+    about = {"style": "both", "loss_network": "vgg16", "config": json.dumps(config)}
+    path = tmp_path_factory.mktemp("network") / "both-fast.onnx"
+    export_onnx(network, path, about | {STYLES: styles_to_json(infos)})
+    return path
+
+
+def test_a_card_tells_of_every_style(
+    network_of_two: Path,
+    styles: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import gallery_cards
+
+    measured = {
+        "name": "red",
+        "license": "MIT",
+        "attribution": "Red, made by a test",
+        "detail at 2-4 px": 0.5,
+        "losses": {"content": 1.25, "style": 0.2, "style of the photographs": 0.8},
+        "stability": {"shift_1px": 0.01, "noise": 0.005},
+        "artefacts": dict.fromkeys(("lattice", "border_ratio", "frame", "blobs", "stripes"), 1.0),
+    }
+    sha256 = hashlib.sha256(network_of_two.read_bytes()).hexdigest()
+    begun = {"sha256": sha256, "size": 48, "photographs": 2, "styles": {"red": measured}}
+    (tmp_path / "both-fast.json").write_text(json.dumps(begun))  # as an interrupted call leaves it
+    arguments = [str(network_of_two), "--styles", str(styles), "--heldout", str(photographs), "--count", "2"]
+    call(gallery_cards, monkeypatch, *arguments, "--size", "48", "--output", str(tmp_path))
+    told = json.loads((tmp_path / "both-fast.json").read_text())
+    assert told["styles"]["red"] == measured
+    found = told["styles"]["sea"]
+    assert {"losses", "stability", "sharpness", "artefacts"} <= set(found)
+    assert found["losses"]["style"] > 0
+    text = (tmp_path / "both-fast.md").read_text()
+    for words in (
+        "Red, made by a test. License: MIT.",
+        "Sea, made by a test. License: CC0.",
+        "7 steps of 4 crops",
+    ):
+        assert words in text
+    assert "| [red](#red) | 1.25 | 0.2 | 25% |" in text
+    assert np.asarray(Image.open(tmp_path / "both-fast.jpg")).shape == (300, 1800, 3)
+    strips = [np.asarray(Image.open(tmp_path / "both-fast" / f"{name}.jpg")) for name in ("red", "sea")]
+    assert not np.array_equal(*strips)
+    assert all(f"both-fast/{name}.jpg" in text for name in ("red", "sea"))
+
+
+def test_a_card_wants_the_pictures_the_network_was_trained_on(
+    network_of_two: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import gallery_cards
+
+    Image.new("RGB", (9, 9)).save(tmp_path / "red.png")
+    arguments = [str(network_of_two), "--styles", str(tmp_path), "--heldout", str(photographs)]
+    with pytest.raises(UserError, match="red, sea"):
+        call(gallery_cards, monkeypatch, *arguments, "--output", str(tmp_path / "cards"))
+    assert not (tmp_path / "cards").exists()
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (6, 1), (7, 2)])
+def test_a_sheet_of_any_number_of_styles(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from gallery_cards import sheet
+
+    made = sheet([np.full((30, 30, 3), index, np.uint8) for index in range(count)])
+    assert made.shape == (30 * rows, 180, 3)
+    cells = [
+        made[at : at + 30, left : left + 30] for at in range(0, 30 * rows, 30) for left in range(0, 180, 30)
+    ]
+    assert [int(cell.max()) for cell in cells] == [*range(count), *[255] * (6 * rows - count)]
+
+
+@pytest.mark.parametrize("project", ["jcjohnson", "pytorch-examples", "lengstrom"])
+def test_converted_weights_keep_the_other_projects_ratio_of_style_to_content(
+    project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a relative error of 1 its style term over its content term is ours, whatever scale was measured."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from convert_weights import CONVENTIONS, convert
+
+    convention = CONVENTIONS[project]
+    energies, variance = [(64, 5.0), (128, 7.0)], 3.0  # as its own network gives
+    theirs = 10 * (5 / 64**2 + 7 / 128**2) / (2 * variance)
+    assert convert(convention, 2, 10, variance, energies, convention.pixels) == pytest.approx(theirs)
+    scale = 1 / convention.pixels  # features are nearly linear in the pixels
+    in_255 = [(channels, energy * scale**4) for channels, energy in energies]
+    assert convert(convention, 2, 10, variance * scale**2, in_255, 1) == pytest.approx(theirs)
+
+
+def test_converted_weights_are_options_of_train(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import convert_weights
+
+    arguments = [
+        "--style",
+        "strokes",
+        "--project",
+        "pytorch-examples",
+        "--content",
+        "1e5",
+        "--weight",
+        "1e10",
+    ]
+    call(convert_weights, monkeypatch, *arguments)
+    _, config = parse("train", TrainConfig, shlex.split(capsys.readouterr().out))
+    assert (config.loss.network, config.loss.content_tap) == ("vgg16", "relu2_2")
+    assert config.loss.style_taps == ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    assert config.loss.weights.style > 0
 
 
 @pytest.mark.parametrize(
@@ -127,9 +205,8 @@ def test_the_frontier_finds_bad_input_before_it_measures(
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        ("gallery.py", ["publish"]),
+        ("gallery_cards.py", ["x", "--styles", "x", "--heldout", "x"]),
         ("frontier.py", ["x", "--style", "x", "--content", "x"]),
-        ("experiments/widen.py", ["x", "y"]),
     ],
 )
 def test_a_user_error_is_one_line(
@@ -148,24 +225,3 @@ def test_a_user_error_is_one_line(
     told = capsys.readouterr().err
     assert told.startswith(f"{Path(script).stem}: ")
     assert len(told.strip().splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "config",
-    [TransformConfig(4, 2), TransformConfig(4, 2, antialias=True), TransformConfig(4, 2, "fast")],
-    ids=["johnson", "antialias", "fast"],
-)
-def test_a_doubled_network_answers_equally(config: TransformConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts" / "experiments"))
-    from widen import widen
-
-    torch.manual_seed(0)
-    network = TransformNetwork(config)
-    with torch.no_grad():
-        for parameter in network.parameters():  # instance norms start out alike for all channels
-            parameter += 0.3 * torch.randn_like(parameter)
-        wide = widen(network, noise=0)
-        pictures = torch.rand(2, 3, 32, 48)
-        assert wide.config.width == 8
-        assert torch.allclose(wide(pictures), network(pictures), rtol=0, atol=1e-4)
-        assert not torch.allclose(widen(network)(pictures), network(pictures), rtol=0, atol=1e-3)

@@ -8,12 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flow_files import sequence
-from PIL import Image
+from PIL import Image, ImageFilter
 from test_cli import blocked
 
 from fast_nst.cli import main
-from fast_nst.quality import Quality, QualityCard, as_markdown, builtin_pictures, named_models, summary
-from fast_nst.stability import Stability
+from fast_nst.quality import (
+    Quality,
+    QualityCard,
+    as_dict,
+    as_markdown,
+    builtin_pictures,
+    named_models,
+    summary,
+)
+from fast_nst.sharpness import mean_octaves
+from fast_nst.stability import Stability, stability
 
 
 def test_without_torch_and_data_a_network_is_measured_beside_the_unchanged_picture(
@@ -29,10 +38,12 @@ def test_without_torch_and_data_a_network_is_measured_beside_the_unchanged_pictu
     assert "| negative | 0.0000 | 0.0000 | 0.0000 | 0.007" in done.stdout
     found = json.loads((output / "scorecard.json").read_text())
     assert found["quality"]["pictures"] == "built in"
-    floor, negative = (found["quality"]["ways"][name] for name in ("photograph", "negative"))
+    floor, negative = (found["quality"]["methods"][name] for name in ("photograph", "negative"))
     # Pixel by pixel there is no artefact; what is measured is the floor's.
     assert negative["artefacts"] == floor["artefacts"]
     assert negative["stability"] == floor["stability"]
+    assert negative["sharpness"] == floor["sharpness"]
+    assert set(floor["sharpness"]["of_photograph"].values()) == {1}
     # Frame n of the sequence is all of grey level n, and the flow says that nothing changes.
     assert floor["stability"]["e_stab"]["walk"] == pytest.approx(1 / 255, abs=1e-4)
     assert negative["stability"]["flicker"]["walk"] == 1
@@ -40,15 +51,31 @@ def test_without_torch_and_data_a_network_is_measured_beside_the_unchanged_pictu
 
 def test_a_card_holds_what_the_command_writes(tiny_model: Path, tmp_path: Path) -> None:
     assert main(["evaluate", str(tiny_model), "--stability", "--artefacts", "--output", str(tmp_path)]) == 0
-    written = json.loads((tmp_path / "scorecard.json").read_text())["quality"]["ways"]["negative"]
+    written = json.loads((tmp_path / "scorecard.json").read_text())["quality"]["methods"]["negative"]
     assert json.loads(json.dumps(summary(tiny_model))) == written
-    assert set(written) == {"stability", "artefacts"}
+    assert set(written) == {"stability", "sharpness", "artefacts"}
 
 
 def test_the_builtin_pictures_are_always_the_same_and_varied() -> None:
     first, second = builtin_pictures(), builtin_pictures()
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
     assert all(picture.shape == (384, 384, 3) and picture.std() > 20 for picture in first)
+
+
+def test_a_network_that_only_blurs_is_still_and_shown_to_be_soft() -> None:
+    def soft(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(2)))
+
+    pictures = builtin_pictures()[:1]
+    floor = Quality(stability(np.copy, pictures), mean_octaves(pictures))
+    blurred = Quality(stability(soft, pictures), mean_octaves([soft(pictures[0])]))
+    found = as_dict(QualityCard({"photograph": floor, "soft": blurred}, []))["methods"]["soft"]
+    assert found["stability"]["shift_1px"] < 0.001
+    assert found["sharpness"]["of_photograph"]["2-4 px"] < 0.1
+    assert (
+        "| soft | "
+        in as_markdown(QualityCard({"photograph": floor, "soft": blurred}, [])).split("## Sharp")[1]
+    )
 
 
 def test_one_measure_on_pictures_of_ones_own(
@@ -98,6 +125,7 @@ def test_a_network_that_fails_on_a_sequence_leaves_its_cells_empty() -> None:
         (["strokes", "--stability", "--content", "nowhere"], "--content nowhere is not a folder"),
         (["strokes", "--artefacts", "--content", "."], "holds no pictures"),
         (["--artefacts", "--style", "strokes"], "--content is missing"),
+        (["--artefacts", "--pictures", "."], "give --style as well"),
         (["no-such-model", "--artefacts"], "no-such-model"),
     ],
 )
@@ -138,8 +166,8 @@ def test_styles_of_a_file_of_many_stand_beside_each_other(
     arguments = ["--artefacts", "--content", str(tmp_path), "--output", str(tmp_path / "card")]
     assert main(["evaluate", *models, *arguments]) == 0
     assert "| gallery:waves:0.5+udnie:0.5 |" in capsys.readouterr().out
-    ways = json.loads((tmp_path / "card" / "scorecard.json").read_text())["quality"]["ways"]
-    assert list(ways) == ["photograph", "gallery:waves", "gallery:waves:0.5+udnie:0.5"]
-    assert ways["gallery:waves"] != ways["gallery:waves:0.5+udnie:0.5"]
+    methods = json.loads((tmp_path / "card" / "scorecard.json").read_text())["quality"]["methods"]
+    assert list(methods) == ["photograph", "gallery:waves", "gallery:waves:0.5+udnie:0.5"]
+    assert methods["gallery:waves"] != methods["gallery:waves:0.5+udnie:0.5"]
     assert main(["evaluate", str(gallery_model), *arguments]) == 2
     assert "name one behind a colon, gallery:waves, of waves, scream, udnie" in capsys.readouterr().err

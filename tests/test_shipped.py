@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from fast_nst.artefacts import artefacts
 from fast_nst.builtin import heldout_photographs
-from fast_nst.networks.transform import TransformConfig, load_transform
-from fast_nst.quality import summary
+from fast_nst.networks.features import load_loss_network
+from fast_nst.quality import builtin_pictures, summary
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.shipped import checkpoints_dir, list_models
+from fast_nst.stability import stability
 
 STYLES = list_models()
 
 
-def test_a_style_and_a_base_ship() -> None:
+def test_a_style_and_the_loss_network_ship() -> None:
     assert "strokes" in STYLES
-    for base, config in {
-        "base": TransformConfig(16),
-        "base-antialiased": TransformConfig(16, antialias=True),
-        "base-fast": TransformConfig(32, kind="fast"),
-        "base-tiny": TransformConfig(16, 3, kind="fast"),
-    }.items():
-        network, header = load_transform(checkpoints_dir() / f"{base}.safetensors")
-        assert network.config == config
-        assert header["license"] == "MIT"
+    network = load_loss_network("vgg16")
+    assert network.info.license == "CC BY 4.0"
+    assert "Simonyan & Zisserman" in network.info.origin
+    assert (checkpoints_dir() / "vgg16.safetensors").stat().st_size < 16e6
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
@@ -42,43 +39,92 @@ def test_every_style_says_where_it_comes_from(path: Path) -> None:
     assert json.loads(metadata["parity"])["worst_grey_levels"] <= 1
 
 
-# About a sixth above the worst that ships, by kind of network; docs/quality.md tells what each means.
-STABILITY = {
-    "johnson": {
-        "shift_1px": 0.032,
-        "shift_2px": 0.044,
-        "shift_4px": 0.009,
-        "noise": 0.013,
-        "brightness": 0.004,
-    },
-    "fast": {
-        "shift_1px": 0.027,
-        "shift_2px": 0.033,
-        "shift_4px": 0.017,
-        "noise": 0.0055,
-        "brightness": 0.003,
-    },
+# What can be looked at without being bothered, whatever ships. docs/quality.md tells what each measures.
+CEILINGS = {
+    # RMS of a regular pattern on plain colors: 2 grey levels are 1 to 2 % of contrast, the eye's threshold.
+    "lattice": 2.0,
+    "stripes": 2.0,  # the same of color, to which the eye is less sharp
+    "border_ratio": 3.0,  # three times as far off as elsewhere; a grey frame of 4 px has 3.8 to 4.7
+    "frame": 30.0,  # grey levels, of the mean color of a side: seen at once
+    "blobs": 8.0,  # deviations; among millions of strokes 6 come by chance
+    # 10 grey levels, where strokes have some 30 (RMS): two paintings a step apart still agree by 94 %.
+    "shift_1px": 0.04,
+    "shift_2px": 0.04,
+    "shift_4px": 0.04,
+    # The worst that Gao et al. 2018 (ReCoNet), trained on video with flow, report for one of MPI-Sintel.
+    "sintel_alley_1": 0.086,
+    "sintel_cave_2": 0.086,
 }
-E_STAB = {
-    "johnson": {"sintel_alley_1": 0.043, "sintel_cave_2": 0.073},
-    "fast": {"sintel_alley_1": 0.047, "sintel_cave_2": 0.092},
-}
-ARTEFACTS = {
-    "johnson": {"lattice": 1.7, "lattice_share": 0.02, "stripes": 0.5, "weave": 0.65},
-    "fast": {"lattice": 1.5, "lattice_share": 0.8, "stripes": 1.2, "weave": 1.9},
-}
-BORDERS_AND_BLOBS = {"border_ratio": 3.1, "frame": 31.0, "blobs": 8.0}
+
+
+@pytest.fixture(scope="module")
+def ceilings() -> dict[str, float]:
+    """`CEILINGS`, and what is held against the photograph: its noise doubled, its change of light no more."""
+    floor = stability(np.copy, builtin_pictures())
+    return CEILINGS | {"noise": 2 * floor.noise, "brightness": floor.brightness}
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
-def test_every_style_is_as_still_and_as_clean_as_promised(path: Path) -> None:
+def test_every_style_is_as_still_and_as_clean_as_can_be_looked_at(
+    path: Path, ceilings: dict[str, float]
+) -> None:
     """By its card, which was measured of this very file."""
-    told, model = on_card(path), Stylizer(path)
+    told = on_card(path)
     assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    kind = model.metadata["network"]
-    most = STABILITY[kind] | E_STAB[kind] | ARTEFACTS[kind] | BORDERS_AND_BLOBS
     found = told["stability"] | told["stability"]["e_stab"] | told["artefacts"]
-    assert {name: found[name] for name, value in most.items() if found[name] > value} == {}
+    assert {name: found[name] for name, most in ceilings.items() if found[name] > most} == {}
+
+
+def weave(painted: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: painted.shape[0], : painted.shape[1]]
+    return painted + 6.0 * ((rows + columns) % 4 == 0)[..., None]
+
+
+def stripes(painted: np.ndarray) -> np.ndarray:
+    wave = 6 * np.cos(np.arange(painted.shape[1]) * 2 * np.pi / 3.3)[:, None]
+    return painted + wave * (1, -0.5, 0)
+
+
+def grey_frame(painted: np.ndarray) -> np.ndarray:
+    framed = np.full_like(painted, 128)
+    framed[4:-4, 4:-4] = painted[4:-4, 4:-4]
+    return framed
+
+
+def spot(painted: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[: painted.shape[0], : painted.shape[1]]
+    blob = 120 * np.exp(-(np.square(rows - 130) + np.square(columns - 130)) / (2 * 8**2))
+    return painted + blob[..., None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "score"),
+    [(weave, "lattice"), (stripes, "stripes"), (grey_frame, "border_ratio"), (spot, "blobs")],
+)
+def test_a_fault_that_is_seen_is_above_its_ceiling(
+    fault: Callable[[np.ndarray], np.ndarray], score: str, ceilings: dict[str, float]
+) -> None:
+    good = Stylizer("starry_night-fast")
+
+    def bad(pixels: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(fault(good(pixels))), 0, 255).astype(np.uint8)
+
+    pictures = builtin_pictures()[:1]
+    assert getattr(artefacts(good, pictures), score) <= ceilings[score]
+    assert getattr(artefacts(bad, pictures), score) > ceilings[score]
+
+
+def test_what_boils_and_what_sees_noise_is_above_its_ceiling(ceilings: dict[str, float]) -> None:
+    def aliased(pixels: np.ndarray) -> np.ndarray:
+        """Every third pixel, three times as far from gray."""
+        every_third = pixels[::3, ::3].repeat(3, 0).repeat(3, 1)[: pixels.shape[0], : pixels.shape[1]]
+        return np.clip(3 * (every_third.astype(np.float64) - 128) + 128, 0, 255).astype(np.uint8)
+
+    found = stability(aliased, builtin_pictures())
+    for by, error in found.shift.items():
+        assert error > ceilings[f"shift_{by}px"]
+    assert found.noise > ceilings["noise"]
+    assert found.brightness > ceilings["brightness"]
 
 
 @pytest.mark.parametrize("name", ["starry_night", "udnie-fast", "great_wave-tiny"])
@@ -107,12 +153,10 @@ def test_a_style_is_no_color_filter(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)
-def test_every_gallery_style_has_a_card_and_a_recipe(path: Path) -> None:
+def test_every_gallery_style_has_a_card(path: Path) -> None:
     cards = checkpoints_dir() / "cards"
     assert f"`{path.stem}`" in (cards / f"{path.stem.split('-')[0]}.md").read_text(encoding="utf-8")
     assert {"losses", "speed", "stability", "artefacts"} <= set(on_card(path))
-    recipes = Path(__file__).parents[1] / "configs" / "gallery"
-    assert yaml.safe_load((recipes / f"{path.stem}.yaml").read_text(encoding="utf-8"))["license"] == "MIT"
 
 
 def test_ten_styles_ship_in_three_sizes() -> None:

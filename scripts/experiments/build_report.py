@@ -3,7 +3,7 @@
 python scripts/experiments/build_report.py [--cifar10 FILE --cifar10-test FILE --caltech101 FILE]
 
 Without any options it runs on what comes with the project and what torchvision can download. Finished parts
-are kept in --runs and not computed again. Small settings, about half an hour on two CPU cores; --scale 4
+are kept in --runs and not computed again. Small settings, about an hour on two CPU cores; --scale 4
 and a GPU are for patience.
 """
 
@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
         metavar="NAME=PATH",
         help="more loss networks; a file called squeezenet... is the Caffe one",
     )
-    parser.add_argument("--judge", default="vgg19-compact", help="loss network that judges all pictures")
+    parser.add_argument("--judge", default="vgg16", help="loss network that judges all pictures")
     parser.add_argument("--size", type=int, default=224, help="longer side of the stylized pictures")
     parser.add_argument("--scale", type=float, default=1.0, help="times the epochs and iterations")
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
@@ -104,7 +104,7 @@ def main() -> None:
         print("training improvements are left out: they need --cifar10 FILE, a parquet file", file=sys.stderr)
 
     networks = {
-        "VGG19-derived (vgg19-compact)": "vgg19-compact",
+        "VGG16": "vgg16",
         **dict(pair.split("=", 1) for pair in options.network),
         "custom VGG19, CIFAR-10": str(runs / "cifar10" / "model.safetensors"),
         "custom VGG19, Caltech101": str(runs / "caltech101" / "model.safetensors"),

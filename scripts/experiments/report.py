@@ -65,11 +65,7 @@ def introduction(options: argparse.Namespace) -> str:
         "# Loss networks and optimizers, compared\n\n"
         "This page is made by `scripts/experiments/build_report.py`; every number on it is computed by that"
         f" command. Settings: {options.size} px, scale {options.scale:g}, judged by {options.judge}, on"
-        f" {hardware()}. Losses are dimensionless ([losses.md](losses.md)).\n\n"
-        "The project this one grew from found that a pretrained VGG19 stylizes best, that a ResNet50 stylizes"
-        " poorly, and that its own VGG19 did not learn. Two defects stood behind the last finding: a learning"
-        " rate that halved every six epochs because its scheduler followed an empty list, and training in"
-        " eval mode. Here both networks are trained anew."
+        f" {hardware()}. Losses are dimensionless ([losses.md](losses.md))."
     )
 
 
