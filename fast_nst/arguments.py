@@ -20,6 +20,8 @@ class ExportOptions:
 
     output: Path | None = None
     """The ONNX file. Default: model.onnx beside the weights."""
+    style: str | None = None
+    """Of a model of many styles, the one or the mixture to write: waves, or waves:0.6,udnie:0.4."""
     opset: int = 22
     """ONNX opset of the file."""
 

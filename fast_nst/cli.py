@@ -129,7 +129,7 @@ def _parse(verb: str, options: type, arguments: list[str], positional: str = "")
 
 
 def _train(arguments: list[str]) -> int:
-    """train a style: --style PICTURE [--content DIR|HUB-ID|builtin] [--config YAML]"""
+    """train styles: --style PICTURE|FOLDER [--content DIR|HUB-ID|builtin] [--config YAML]"""
     from accelerate import PartialState
 
     from fast_nst.config import TrainConfig
@@ -199,24 +199,6 @@ def _optimize(arguments: list[str]) -> int:
     return OK
 
 
-def _pretrain(arguments: list[str]) -> int:
-    """train a network to start styles from, on many at once: --styles DIR --content DIR"""
-    from fast_nst.training.pretrain import PretrainConfig, pretrain
-
-    _, config = _parse("pretrain", PretrainConfig, arguments)
-    print(pretrain(config))
-    return OK
-
-
-def _distill(arguments: list[str]) -> int:
-    """distill the compact loss network from a teacher"""
-    from fast_nst.training.distill import DistillConfig, distill
-
-    _, config = _parse("backbone distill", DistillConfig, arguments)
-    print(distill(config))
-    return OK
-
-
 def _backbone_train(arguments: list[str]) -> int:
     """train the custom VGG19 as a classifier, to be a loss network: --data.source DATA"""
     from accelerate import PartialState
@@ -243,19 +225,33 @@ def _backbone_evaluate(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    """write the ONNX file of a trained run: RUN|CHECKPOINT [--output FILE]"""
+    """write the ONNX file of a trained run, or of one style of many: RUN|CHECKPOINT|MODEL [--output FILE]"""
     from fast_nst.arguments import ExportOptions
-    from fast_nst.export import export_run
 
     sources, options = _parse("export", ExportOptions, arguments, "run")
     if len(sources) != 1:
-        raise UserError("export takes one run folder or model.safetensors")
+        raise UserError("export takes one run folder, model.safetensors or model of many styles")
+    if options.style is not None or (":" in sources[0] and not Path(sources[0]).exists()):
+        return _export_style(sources[0], options)
+    from fast_nst.export import export_run  # torch
+
     path, parity = export_run(Path(sources[0]), options.output, options.opset)
     print(path)
     logging.getLogger("fast_nst").info(
         "torch and ONNX Runtime differ by at most %d grey level over %d sizes",
         *(parity.worst, len(parity.shapes)),
     )
+    return OK
+
+
+def _export_style(source: str, options: Any) -> int:
+    from fast_nst.runtime.fold import export_style
+
+    if options.output is None:
+        raise UserError("--output is missing: the file to write, such as --output mine.onnx")
+    worst = export_style(source, options.style, options.output, options.opset)
+    print(options.output)
+    logging.getLogger("fast_nst").info("%s with that style differs by at most %d grey level", source, worst)
     return OK
 
 
@@ -310,17 +306,22 @@ def _show_benchmark(report: Any, options: Any) -> int:
 def _models(arguments: list[str]) -> int:
     """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
     from fast_nst.arguments import ModelsOptions
-    from fast_nst.runtime.models import describe_model, shipped_lines
+    from fast_nst.contract import STYLES
+    from fast_nst.runtime.models import describe_model, find_model, shipped_lines, style_lines
 
     names, _ = _parse("models", ModelsOptions, arguments, "models?")
     if not names:
         print(*map(printable, shipped_lines()), sep="\n")
         return OK
     for name in names:
-        described = describe_model(name)
+        described = describe_model(find_model(name))
         print(f"{printable(str(described['path']))}\t{described['size_bytes'] / 1e6:.1f} MB")
         for key, value in described["metadata"].items():
-            print(printable(f"  {key}: {value}"))
+            if key == STYLES:
+                styles = described["styles"]
+                print(f"  {len(styles)} styles:", *map(printable, style_lines(styles)), sep="\n  ")
+            else:
+                print(printable(f"  {key}: {value}"))
     return OK
 
 
@@ -330,7 +331,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": _demo,
     "serve": _serve,
     "optimize": _optimize,
-    "pretrain": _pretrain,
     "export": _export,
     "evaluate": _evaluate,
     "benchmark": _benchmark,
@@ -338,7 +338,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "models": _models,
     "backbone train": _backbone_train,
     "backbone evaluate": _backbone_evaluate,
-    "backbone distill": _distill,
 }
 
 

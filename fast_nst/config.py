@@ -18,28 +18,18 @@ from fast_nst.networks.transform import TransformConfig
 class LossConfig(PerceptualConfig):
     """The perceptual loss of a training."""
 
-    style_size: int = 256
+    style_size: int = 384
     """Shorter side of the style picture in pixels: sets the size of the strokes."""
-    jitter: int = 15
-    """Largest random shift in pixels of what the loss network sees; 0 = none. Without it the network
-    learns patterns that fit the loss network's pooling grid."""
     stability: float = 0.0
     """Weight of the stability loss: what is painted must move with small shifts and zooms of the content, and
     stay under noise and other light. Needs no video. Higher = frames that stand still; 0 = none."""
-    teacher: str | None = None
-    """A trained network of the same style, a run or its weights, that is imitated as well (distillation)."""
-    imitation: float = 1.0
-    """Weight of the squared difference from what the teacher paints, over its variance."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.style_size < 16:
             raise UserError("--loss.style-size must be at least 16")
-        if self.jitter < 0:
-            raise UserError("--loss.jitter must not be negative")
-        for name in ("stability", "imitation"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"--loss.{name} must be finite and not negative")
+        if not 0 <= self.stability < float("inf"):
+            raise UserError("--loss.stability must be finite and not negative")
 
 
 @dataclass
@@ -48,7 +38,7 @@ class OptimizerConfig:
 
     name: Literal["adamw", "adam"] = "adamw"
     """adamw or adam."""
-    lr: float = 2e-3
+    lr: float = 3e-3
     """Peak learning rate."""
     final_lr: float = 0.02
     """Learning rate of the last step, as a share of the peak."""
@@ -97,10 +87,11 @@ class LogConfig:
 
 @dataclass
 class TrainConfig:
-    """Train a style: one picture becomes a network that paints like it."""
+    """Train styles: pictures become a network that paints like them."""
 
     style: str | None = None
-    """The style picture: a file, or 'strokes', a picture that ships with fast_nst."""
+    """The style: a picture, 'strokes' (a picture that ships with fast_nst), or a folder of pictures, which
+    become the styles of one network."""
     content: str = BUILTIN
     """Content pictures: a folder, a hub id (OWNER/NAME), or 'builtin', which needs no download."""
     output: Path | None = None
@@ -108,9 +99,12 @@ class TrainConfig:
     resume: bool = False
     """Go on from the run folder's checkpoint; start anew where there is none yet."""
     init_from: str | None = None
-    """Start from a trained network instead of random weights: a run, a model.safetensors, or one that ships:
-    'base', 'base-antialiased' (width 16 with network.antialias), 'base-fast' (fast, width 32), 'base-tiny'
-    (fast, width 16, 3 blocks)."""
+    """Start from a trained network instead of random weights, with its architecture: a run, a weights or
+    ONNX file, or the name of a network of many styles that ships (see `fast-nst models`). A style it knows
+    starts from its own norms, any other from those of the style that comes nearest."""
+    train: Literal["all", "norms"] = "all"
+    """What is learned: all weights; or, with --init-from, only each style's own scale and shift at every
+    norm, some thousand numbers."""
     steps: int = 2000
     """Optimizer steps."""
     seed: int = 0
@@ -124,7 +118,8 @@ class TrainConfig:
     license: str = "unspecified"
     """License of the trained network, written into the exported file."""
     attribution: str = ""
-    """Who made the style picture, written into the exported file."""
+    """Who made the style picture, written into the exported file; of a folder's pictures, what its
+    styles.yaml says (NAME: {attribution: TEXT, license: TEXT})."""
     network: TransformConfig = field(default_factory=TransformConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -138,12 +133,12 @@ class TrainConfig:
             raise UserError("--seed must be from 0 to 4294967295")
         if self.data.size % self.network.stride:
             raise UserError(f"--data.size must be a multiple of {self.network.stride}")
-        if self.loss.jitter >= self.data.size:
-            raise UserError("--loss.jitter must be below --data.size")
+        if self.train == "norms" and self.init_from is None:
+            raise UserError("--train norms needs --init-from, a network whose other weights stay")
 
     @property
     def style_name(self) -> str:
-        """The style's name: its file's name without the suffix."""
+        """The name of the style or of the folder of styles: its file's name without the suffix."""
         return Path(self.style or "style").stem
 
     @property

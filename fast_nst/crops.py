@@ -86,14 +86,3 @@ def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
     if tuple(shape) == tuple(image.shape[-2:]):
         return image
     return F.interpolate(image, tuple(shape), mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def jitter(images: Tensor, most: int, seed: tuple[int, ...]) -> Tensor:
-    """[N, 3, H, W] shifted by 0 to ``most`` rows and columns: [N, 3, H + most, W + most], edges mirrored.
-
-    The output grid of a transformation network always lies the same way on the pooling grid of the loss
-    network; a shift between them takes away the patterns that only fit one position. The size is constant,
-    so that nothing is compiled anew. The same ``seed`` gives the same shift.
-    """
-    top, left = (int(shift) for shift in np.random.default_rng(seed).integers(0, most + 1, 2))
-    return F.pad(images, (left, most - left, top, most - top), mode="reflect")

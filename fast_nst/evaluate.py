@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,15 +22,15 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.losses import floats
 from fast_nst.pictures import UnreadablePicture, find_pictures
-from fast_nst.quality import UNCHANGED, named_models
+from fast_nst.quality import UNCHANGED, named_models, open_models
 from fast_nst.runtime.benchmark import model_subjects
+from fast_nst.runtime.models import Model
 from fast_nst.runtime.rounds import measure
-from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.scorecard import Scorecard, Way
-from fast_nst.training.batches import style_path
 from fast_nst.training.descent import Descent
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
+from fast_nst.training.styles import style_path
 
 TIMED_ROUNDS, TIMED_SECONDS = 3, 0.5
 SHOWN_AT = 100  # iterations after which the baseline is judged, beside its last one
@@ -52,12 +51,12 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
         raise UserError(f"{options.content} holds no pictures")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    paths = named_models(models)
-    stylizers = {name: Stylizer(path, threads=options.threads) for name, path in paths.items()}
+    found = named_models(models)
+    stylizers = open_models(found, options.threads)
     style = load_image(style_path(options.style), options.style_size)
     config, network = resolve_loss(options.loss)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loss = perceptual_loss(config, network, style, device)
+    loss = perceptual_loss(config, network, [style], device)
     shown_at = sorted({min(SHOWN_AT, options.baseline), options.baseline} - {0})
     baselines = {at: f"baseline, {at} iterations" for at in shown_at}
     ways = {name: Way() for name in (UNCHANGED, *baselines.values(), *stylizers)}
@@ -97,7 +96,7 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
     if not judged:
         raise UserError(f"no photograph could be read: {skipped[0]}")
     usual = max(shapes, key=shapes.count)
-    for name, seconds in time_models(paths, usual, options.threads).items():
+    for name, seconds in time_models(found, usual, options.threads).items():
         ways[name].seconds = seconds
     median = float(np.median(iteration_seconds)) if iteration_seconds else None
     for at, name in baselines.items():
@@ -145,7 +144,7 @@ def equals_iterations(totals: Sequence[float], total: float) -> float:
     return next((float(i) for i, value in enumerate(totals) if value <= total), math.inf)
 
 
-def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
+def time_models(models: dict[str, Model], shape: tuple[int, int], threads: int | None) -> dict[str, float]:
     """Seconds of a run on one picture of ``shape`` by name, taken in turns, each in a process of its own.
 
     Raises:
@@ -153,7 +152,7 @@ def time_models(paths: dict[str, Path], shape: tuple[int, int], threads: int | N
     """
     height, width = shape
     condition = {"width": width, "height": height, "batch": 1, "provider": None, "threads": threads}
-    subjects = model_subjects(list(paths.values()), list(paths))
+    subjects = model_subjects(list(models.values()), list(models))
     cells = measure(subjects, [condition], rounds=TIMED_ROUNDS, seconds=TIMED_SECONDS)
     for cell in cells:
         if cell.failure is not None:

@@ -1,12 +1,13 @@
 """torch -> ONNX, and the check that both say the same.
 
-The ONNX file is the product: input `image`, output `stylized`, both uint8 RGB [N, H, W, 3] with N, H and
-W free. Scaling, layout, padding to the network's stride, cropping, rounding and clipping are in the graph.
+The ONNX file is the product: `fast_nst.contract` says what goes in and out. Scaling, layout, padding to the
+network's stride, cropping, rounding and clipping are in the graph, and so is the mixing of styles.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -18,18 +19,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fast_nst import __version__
+from fast_nst.contract import FORMAT_VERSION, IMAGE, OPSET, STYLE_WEIGHTS, STYLIZED
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
 from fast_nst.networks.transform import TransformNetwork, load_transform
-from fast_nst.runtime.stylizer import Stylizer
 
-FORMAT_VERSION = "1"
-OPSET = 22  # the newest that onnxruntime runs since 1.20
 AVERAGE = "average.safetensors"  # in a checkpoint: weights to export
 TOLERANCE = 1  # grey levels
 PARITY_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
@@ -37,8 +37,9 @@ PLAIN_OPS = frozenset(
     {
         *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div", "Expand", "Gather"),
         "Identity",
-        *("InstanceNormalization", "Max", "Min", "Mod", "Mul", "Pad", "Relu", "Reshape", "Resize"),
-        *("Round", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+        *("InstanceNormalization", "Max", "Min", "Mod", "Mul", "Pad", "Range", "ReduceSum", "Relu"),
+        *("Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub", "Transpose"),
+        "Unsqueeze",
     }
 )
 
@@ -50,16 +51,22 @@ class PixelGraph(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        """uint8 [N, H, W, 3] to the same."""
-        _, height, width, _ = image.shape
+    def forward(self, image: Tensor, style_weights: Tensor | None = None) -> Tensor:
+        """uint8 [N, H, W, 3] to the same; ``style_weights`` [1 or N, K] for networks of many styles."""
+        count, height, width, _ = image.shape
+        style = None
+        if style_weights is not None:
+            share = style_weights / style_weights.sum(1, keepdim=True)
+            # The last row again where there are fewer than pictures: one row is for all.
+            row = torch.arange(count).clamp(max=share.shape[0] - 1)
+            style = share.index_select(0, row)
         x = image.permute(0, 3, 1, 2).float() / 255
         stride, least = self.network.config.stride, self.network.config.min_side
         bottom = torch.sym_max((height + stride - 1) // stride * stride, least) - height
         right = torch.sym_max((width + stride - 1) // stride * stride, least) - width
         # Replicate, not reflect: a 1x1 picture has nothing to reflect.
         x = F.pad(x, (0, right, 0, bottom), mode="replicate")  # type: ignore[arg-type]  # SymInts
-        y = self.network(x)[:, :, :height, :width]
+        y = self.network(x, style)[:, :, :height, :width]
         return (y * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
@@ -95,7 +102,7 @@ def export_onnx(
         UserError: the exported graph fails the checker, uses an op outside the plain set, or differs
             from torch by more than one grey level anywhere; or the file cannot be written.
     """
-    graph = PixelGraph(network.cpu().float()).eval()
+    graph = PixelGraph(copy.deepcopy(network).cpu().float()).eval()
     model = _torch_to_onnx(graph, opset)
     _tidy(model)
     _check(model, opset)
@@ -125,18 +132,31 @@ def export_onnx(
 
 
 def measure_parity(
-    graph: nn.Module, model: bytes | Path, shapes: Sequence[tuple[int, int, int]], seed: int = 0
+    graph: PixelGraph, model: bytes | Path, shapes: Sequence[tuple[int, int, int]], seed: int = 0
 ) -> Parity:
-    """Run both on the same pictures, noise over a gradient, of every [N, H, W] in ``shapes``."""
-    stylizer = Stylizer(model, providers=["cpu"])
+    """Run both on the same pictures, noise over a gradient, of every [N, H, W] in ``shapes``.
+
+    A network of many styles is tried with single ones, for all pictures alike, and with mixtures, a
+    different one for each picture.
+    """
+    session = onnxruntime.InferenceSession(
+        model if isinstance(model, bytes) else str(model), providers=["CPUExecutionProvider"]
+    )
     rng = np.random.default_rng(seed)
+    styles = graph.network.styles
     worst, equal, count = 0, 0, 0
-    for n, height, width in shapes:
+    for index, (n, height, width) in enumerate(shapes):
         ramp = np.linspace(0, 200, height)[:, None, None] * np.linspace(0.2, 1, width)[:, None]
-        image = (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
+        inputs: dict[str, np.ndarray] = {
+            IMAGE: (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
+        }
+        if styles > 1:
+            one = np.eye(styles, dtype=np.float32)[rng.integers(styles, size=1)]
+            mixed = rng.random((n, styles), np.float32)
+            inputs[STYLE_WEIGHTS] = mixed if index % 2 else one
         with torch.no_grad():
-            expected = graph(torch.from_numpy(image)).numpy()
-        got = stylizer(image)
+            expected = graph(*map(torch.from_numpy, inputs.values())).numpy()
+        (got,) = session.run([STYLIZED], inputs)
         if got.shape != expected.shape:
             raise UserError(f"ONNX gives {got.shape} where torch gives {expected.shape}")
         difference = np.abs(got.astype(np.int16) - expected)
@@ -148,18 +168,22 @@ def measure_parity(
 
 def _torch_to_onnx(graph: PixelGraph, opset: int) -> onnx.ModelProto:
     free = torch.export.Dim.DYNAMIC
-    example = torch.zeros(2, 37, 45, 3, dtype=torch.uint8)
+    examples: tuple[Tensor, ...] = (torch.zeros(2, 37, 45, 3, dtype=torch.uint8),)
+    names, shapes = [IMAGE], [{0: free, 1: free, 2: free}]
+    if graph.network.styles > 1:
+        examples += (torch.ones(3, graph.network.styles),)  # more rows than pictures: neither is the other
+        names, shapes = [IMAGE, STYLE_WEIGHTS], [*shapes, {0: free}]
     # The exporter reports progress on stdout and in its log; what is wrong still raises.
     with contextlib.redirect_stdout(io.StringIO()), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
         try:
             program = torch.onnx.export(
                 graph,
-                (example,),
+                examples,
                 dynamo=True,
                 opset_version=opset,
-                input_names=["image"],
-                output_names=["stylized"],
-                dynamic_shapes=({0: free, 1: free, 2: free},),
+                input_names=names,
+                output_names=[STYLIZED],
+                dynamic_shapes=tuple(shapes),
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError as error:
@@ -186,7 +210,8 @@ def _tidy(model: onnx.ModelProto) -> None:
     """Name the free dimensions, drop the exporter's notes (they hold paths of this machine)."""
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim
-        for dim, name in zip(dims, ("batch", "height", "width"), strict=False):
+        names = ("rows",) if value.name == STYLE_WEIGHTS else ("batch", "height", "width")
+        for dim, name in zip(dims, names, strict=False):
             dim.dim_param = name
         value.ClearField("metadata_props")
         value.ClearField("doc_string")

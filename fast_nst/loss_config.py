@@ -14,12 +14,10 @@ class LossWeights:
 
     content: float = 1.0
     """Weight of the content loss."""
-    style: float = 5.0
+    style: float = 10.0
     """Weight of the style loss (mean over the style taps). Higher = more style, less content."""
-    tv: float = 30.0
+    tv: float = 5.0
     """Weight of the total variation. Higher = smoother flat areas."""
-    lattice: float = 500.0
-    """Weight of the lattice loss. Higher = less of a weave, with a period of 4 px, in flat areas."""
 
 
 @dataclass
@@ -27,8 +25,8 @@ class PerceptualConfig:
     """The perceptual loss."""
 
     network: str = "vgg19"
-    """Loss network: vgg19 or resnet50 (torchvision, downloaded once), vgg19-compact (ships), a weights
-    file, or vgg19-random, resnet50-random for comparison."""
+    """Loss network: vgg16 (that of Johnson et al. 2016, ships), vgg19 or resnet50 (torchvision, downloaded
+    once), a weights file, or vgg19-random, resnet50-random for comparison."""
     style_taps: tuple[str, ...] | None = None
     """Layers whose Gram matrices are matched. Default: the loss network's own."""
     content_tap: str | None = None
@@ -37,14 +35,9 @@ class PerceptualConfig:
     """Compare activations behind a softmax (SWAG, Wang et al. 2021). Default: for ResNets only."""
     pooling: Literal["max", "average"] = "max"
     """The loss network's pooling: max, or average as in Gatys et al."""
-    downscale: int = 1
-    """Factor by which what is painted, not the style, is reduced before the loss network sees it. 2: strokes
-    twice as large and no fine weave, as what the network cannot see is left to the total variation."""
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        if self.downscale < 1:
-            raise UserError("--loss.downscale must be at least 1")
         if self.style_taps is not None and not self.style_taps:
             raise UserError("--loss.style-taps must name at least one layer")
         for name, weight in asdict(self.weights).items():

@@ -9,18 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fast_nst.loss_config import LossWeights
 from fast_nst.networks.features import LossNetwork
 
-PERIOD = 4  # px, the stride of Johnson's network and of the fast ones' finer half
-LATTICE_CELLS = 5  # an area of 20 px: strokes average out, a weave does not
 PEAK = 1.0  # what the largest activation is smoothed to, as an exponent of e; 3 and more bring it back
 EPSILON = 1e-8  # keeps a constant target from dividing by zero
+
+
+class _Product(torch.autograd.Function):
+    """[N, P, C] to its products of channels [N, C, C].
+
+    Autograd knows nothing of their symmetry: it takes two products backward where one does.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return flat.mT @ flat
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        with torch.autocast(gradient.device.type, enabled=False):
+            return flat @ (gradient + gradient.mT)
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -30,8 +46,8 @@ def gram_matrix(features: Tensor) -> Tensor:
     """
     n, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().reshape(n, c, h * w) / (c * h * w) ** 0.5  # [N, C, HW]
-        return flat @ flat.transpose(1, 2)
+        flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of channels_last
+        return torch.as_tensor(_Product.apply(flat.float() * (c * h * w) ** -0.5))
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -53,9 +69,9 @@ def smooth_activations(features: Tensor, scale: Tensor | float = 1.0) -> Tensor:
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
-    """Squared Gram error over the target's Gram energy; gram [N, C, C], target [C, C] or [1, C, C]."""
+    """Squared Gram error over the target's Gram energy; gram [N, C, C], target [N or 1, C, C]."""
     error = (gram - target).square().flatten(1).sum(1)  # [N]
-    return error.mean() / (target.square().sum() + EPSILON**2)
+    return (error / (target.square().flatten(1).sum(1) + EPSILON**2)).mean()
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -67,43 +83,23 @@ def total_variation(images: Tensor) -> Tensor:
     return across.sum() / max(1, across.numel()) + down.sum() / max(1, down.numel())
 
 
-def lattice(images: Tensor) -> Tensor:
-    """Energy of what repeats every 4 px: the checkerboard of Odena et al. 2016; [N, 3, H, W] in [0, 1].
-
-    A network with stride 4 can fill a flat area with a weave of that period and nothing else, and a Gram
-    matrix cannot tell a weave from strokes. Here each of the 4x4 phases of the pixel grid is averaged over
-    `LATTICE_CELLS` cells to either side; in a picture without lattice the 16 averages agree.
-    """
-    n, c, height, width = images.shape
-    h, w = height // PERIOD, width // PERIOD  # in cells
-    if min(h, w) == 0:
-        return images.new_zeros(())  # too small for a lattice
-    whole = images[..., : h * PERIOD, : w * PERIOD].float()
-    phases = F.pixel_unshuffle(whole, PERIOD).reshape(n * c, PERIOD**2, h, w)
-    local = F.avg_pool2d(phases, min(LATTICE_CELLS, h, w), 1)
-    return (local - local.mean(1, keepdim=True)).square().mean()
-
-
 class PerceptualLoss(nn.Module):
-    """Content, style, total variation and lattice of stylized pictures under one loss network.
+    """Content, style and total variation of stylized pictures under one loss network.
 
-    The style's Gram matrices are computed once, here. One call runs the loss network once on the
+    The styles' Gram matrices are computed once, here. One call runs the loss network once on the
     stylized pictures (all taps) and once, without gradient, on the content (up to the content tap).
     """
 
     def __init__(
         self,
         network: LossNetwork,
-        style: Tensor,
+        styles: Sequence[Tensor],
         style_taps: Sequence[str],
         content_tap: str,
         weights: LossWeights,
         smoothing: bool = False,
-        downscale: int = 1,
     ) -> None:
-        """``style``: the style picture [1, 3, H, W] in [0, 1], at the size whose strokes are wanted.
-
-        ``downscale``: other pictures are reduced by this factor before the loss network sees them.
+        """``styles``: style pictures [1, 3, H, W] in [0, 1], each at the size whose strokes are wanted.
 
         ``smoothing``: compare `smooth_activations`, at a temperature of 1 / `PEAK` of the style's largest
         activation at the tap, so that networks whose activations are large by nature are smoothed as much.
@@ -114,32 +110,40 @@ class PerceptualLoss(nn.Module):
         self.content_tap = content_tap
         self.weights = weights
         self.smoothing = smoothing
-        self.downscale = 1  # not the style
+        self.styles = len(styles)
+        grams: dict[str, list[Tensor]] = {tap: [] for tap in self.style_taps}
+        scales: dict[str, list[Tensor]] = {tap: [] for tap in self.taps}
         with torch.no_grad():
+            for style in styles:
+                features = network(style, self.taps)
+                if smoothing:
+                    for tap, raw in features.items():
+                        scales[tap].append(raw.float().amax() / PEAK + EPSILON)
+                        features[tap] = smooth_activations(raw, scales[tap][-1])
+                for tap in self.style_taps:
+                    grams[tap].append(self.gram(features[tap]))
+        for tap, matrices in grams.items():
+            self.register_buffer(f"gram_{tap}", torch.cat(matrices), persistent=False)  # [K, C, C]
+        for tap, of_styles in scales.items():
             if smoothing:
-                for tap, raw in network(style, self.taps).items():
-                    scale = raw.float().amax() / PEAK + EPSILON
-                    self.register_buffer(f"scale_{tap}", scale, persistent=False)
-            features = self.features(style, self.style_taps)
-        for tap in self.style_taps:
-            self.register_buffer(f"gram_{tap}", self.gram(features[tap]), persistent=False)
-        self.downscale = downscale
+                self.register_buffer(f"scale_{tap}", torch.stack(of_styles), persistent=False)  # [K]
 
     @property
     def taps(self) -> set[str]:
         """All layers that are compared."""
         return {*self.style_taps, self.content_tap}
 
-    def features(self, images: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
+    def features(self, images: Tensor, taps: Iterable[str], style: Tensor | None = None) -> dict[str, Tensor]:
         """What is compared of pictures [N, 3, H, W] at ``taps``: features, smoothed where asked for."""
-        if self.downscale > 1:
-            images = F.avg_pool2d(images, min(self.downscale, *images.shape[-2:]))
-        features = self.network(images, taps)
-        if self.smoothing:
-            return {
-                tap: smooth_activations(raw, self.get_buffer(f"scale_{tap}")) for tap, raw in features.items()
-            }
-        return features
+        return self.smooth(self.network(images, taps), style)
+
+    def smooth(self, features: dict[str, Tensor], style: Tensor | None = None) -> dict[str, Tensor]:
+        """Features {tap: [N, C, H', W']}, smoothed at the temperatures of each picture's style."""
+        if not self.smoothing:
+            return features
+        number = style if style is not None else 0
+        scales = {tap: self.get_buffer(f"scale_{tap}")[number].view(-1, 1, 1, 1) for tap in features}
+        return {tap: smooth_activations(raw, scales[tap]) for tap, raw in features.items()}
 
     def gram(self, features: Tensor) -> Tensor:
         """Gram matrices [N, C, C] of what `features` gave.
@@ -149,37 +153,44 @@ class PerceptualLoss(nn.Module):
         """
         return gram_matrix(features) - (1 / features.shape[1] if self.smoothing else 0)
 
-    def target_gram(self, tap: str) -> Tensor:
-        """The style's Gram matrix [1, C, C] at ``tap``."""
-        return self.get_buffer(f"gram_{tap}")
+    def target_gram(self, tap: str, style: Tensor | None = None) -> Tensor:
+        """Gram matrices [N, C, C] at ``tap`` of the styles numbered [N]; None for the first one."""
+        grams = self.get_buffer(f"gram_{tap}")
+        return grams[:1] if style is None else grams[style]
 
-    def content_target(self, content: Tensor) -> Tensor:
+    def content_target(self, content: Tensor, style: Tensor | None = None) -> Tensor:
         """Features of the content pictures [N, 3, H, W] at the content tap, without gradient."""
         with torch.no_grad():
-            return self.features(content, [self.content_tap])[self.content_tap]
+            return self.features(content, [self.content_tap], style)[self.content_tap]
 
-    def compare(self, stylized: Tensor, content_target: Tensor) -> dict[str, Tensor]:
-        """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv, lattice and style/TAP.
-
-        All but the total are unweighted.
-        """
-        features = self.features(stylized, self.taps)
-        layers = {
-            f"style/{tap}": style_loss(self.gram(features[tap]), self.target_gram(tap))
+    def style_terms(self, features: dict[str, Tensor], style: Tensor | None = None) -> dict[str, Tensor]:
+        """The style loss of `features` at each style tap, by style/TAP."""
+        return {
+            f"style/{tap}": style_loss(self.gram(features[tap]), self.target_gram(tap, style))
             for tap in self.style_taps
         }
+
+    def compare(
+        self, stylized: Tensor, content_target: Tensor, style: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """All terms of ``stylized`` [N, 3, H, W]: total, content, style, tv and style/TAP.
+
+        ``style``: the number of the style that each picture is compared with, [N]; None for the first one.
+        All but the total are unweighted.
+        """
+        features = self.features(stylized, self.taps, style)
+        layers = self.style_terms(features, style)
         terms = {
             "content": content_loss(features[self.content_tap], content_target),
             "style": torch.stack(list(layers.values())).mean(),
             "tv": total_variation(stylized),
-            "lattice": lattice(stylized),
         }
         total = sum(weight * terms[name] for name, weight in asdict(self.weights).items())
         return {"total": torch.as_tensor(total), **terms, **layers}
 
-    def forward(self, stylized: Tensor, content: Tensor) -> dict[str, Tensor]:
+    def forward(self, stylized: Tensor, content: Tensor, style: Tensor | None = None) -> dict[str, Tensor]:
         """`compare` against the content pictures themselves."""
-        return self.compare(stylized, self.content_target(content))
+        return self.compare(stylized, self.content_target(content, style), style)
 
 
 def floats(terms: Mapping[str, Tensor]) -> dict[str, float]:

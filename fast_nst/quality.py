@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.evaluate_options import EvaluateOptions
 from fast_nst.flow import Transition, find_sequences
 from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
-from fast_nst.runtime.models import resolve_model, unique_names
+from fast_nst.runtime.models import Model, find_model, unique_names
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.stability import SHIFTS, Stability, Stylize, stability, warped_error
 
@@ -52,7 +52,7 @@ def measure_quality(models: Sequence[str], options: EvaluateOptions) -> QualityC
     """
     if not models and options.style is None:
         raise UserError("name a model to measure: fast-nst evaluate MODEL --stability")
-    stylizers = {name: Stylizer(path, threads=options.threads) for name, path in named_models(models).items()}
+    stylizers = open_models(named_models(models), options.threads)
     pictures = builtin_pictures()
     names: list[str] = []
     skipped: list[str] = []
@@ -92,13 +92,26 @@ def summary(model: str | Path, flow: Path | None = None, threads: int | None = N
     return next(found for name, found in ways.items() if name != UNCHANGED)
 
 
-def named_models(models: Sequence[str]) -> dict[str, Path]:
-    """Model files by short names: the file's, or its folder's for a run's model.onnx.
+def named_models(models: Sequence[str]) -> dict[str, Model]:
+    """Models by short names: the file's, or its folder's for a run's model.onnx, with the style asked for.
 
     Raises UserError where there is no such model.
     """
-    paths = list(dict.fromkeys(resolve_model(name) for name in models))
-    return dict(zip(unique_names(paths, taken=[UNCHANGED]), paths, strict=True))
+    found = list(dict.fromkeys(find_model(name) for name in models))
+    return dict(zip(unique_names(found, taken=[UNCHANGED]), found, strict=True))
+
+
+def open_models(models: Mapping[str, Model], threads: int | None) -> dict[str, Stylizer]:
+    """The models, ready to run. Raises UserError for one that does not load or needs a style named."""
+    stylizers = {name: Stylizer(model.path, model.style, threads=threads) for name, model in models.items()}
+    for name, stylizer in stylizers.items():
+        if stylizer.style is None:
+            example = f"{name}:{stylizer.style_names[0]}"
+            raise UserError(
+                f"{name} holds {len(stylizer.styles)} styles; name one behind a colon, {example}, of"
+                f" {', '.join(stylizer.style_names)}"
+            )
+    return stylizers
 
 
 def builtin_pictures() -> list[np.ndarray]:

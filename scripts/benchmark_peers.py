@@ -30,7 +30,7 @@ import numpy as np
 from fast_nst.errors import UserError, user_errors_end
 from fast_nst.runtime.benchmark import BenchmarkOptions, model_subjects, parse_sizes, start_report
 from fast_nst.runtime.benchmark_worker import noise, serve, time_calls
-from fast_nst.runtime.models import resolve_model, unique_names
+from fast_nst.runtime.models import Model, find_model, unique_names
 from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.providers import choose_providers, short_name
 from fast_nst.runtime.rounds import Subject, measure
@@ -200,7 +200,7 @@ def main() -> None:
         raise UserError(
             "--sizes: the peer's output has another size than its input if that is no multiple of 4"
         )
-    beside = [resolve_model(name) for name in chosen.models]
+    beside = [find_model(name) for name in chosen.models]
     beside_names = unique_names(beside, taken=["fast_nst"])
     network = start_network(chosen.weights, chosen.width, sizes)
     report = start_report(options, [])
@@ -210,14 +210,17 @@ def main() -> None:
         free = {FREE: str(paths[FREE])}
         worker = (__file__, "--worker")
         subjects = [
-            *model_subjects([paths["ours"]], ["fast_nst"]),
+            *model_subjects([Model(paths["ours"], "fast_nst")], ["fast_nst"]),
             Subject("peer", worker, {"exports": fixed, "alone": False}),
             Subject("peer, free size", worker, {"exports": free, "alone": False}),
             Subject("peer, network alone", worker, {"exports": fixed, "alone": True}),
             *model_subjects(beside, beside_names),
         ]
         report.cells = measure(subjects, options.conditions(), rounds=options.rounds, seconds=options.seconds)
-        files = {"fast_nst": paths["ours"], **dict(zip(beside_names, beside, strict=True))}
+        files = {
+            "fast_nst": paths["ours"],
+            **dict(zip(beside_names, (model.path for model in beside), strict=True)),
+        }
         for cell in report.cells:
             cell.facts["precision"] = weights_precision(files.get(cell.name, paths[FREE]))
     if options.output is not None:

@@ -16,7 +16,7 @@ if python -c "import torch" 2>/dev/null; then
     echo "torch got installed with the runtime" >&2
     exit 1
 fi
-style=$(fast-nst models | awk 'NR == 1 {print $1}')
+style=$(fast-nst models | awk 'END {print $1}')
 fast-nst stylize "$source/fast_nst/assets/strokes.jpg" --model "$style" --output stylized.png
 fast-nst benchmark "$style" --sizes 64 --rounds 1 --seconds 0.1
 python - <<'PYTHON'

@@ -17,7 +17,7 @@ from fast_nst.builtin import heldout_photographs
 from fast_nst.crops import load_image, to_float, to_tensor
 from fast_nst.losses import gram_matrix
 from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 TO_255 = 255 * 0.226  # mean-subtracted 0-255 pixels over ImageNet-normalized ones
 

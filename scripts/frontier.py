@@ -23,7 +23,7 @@ from fast_nst.quality import UNCHANGED, named_models, summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
 from fast_nst.runtime.rounds import base_of, ratio
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from fast_nst.pictures import encode_picture
 from fast_nst.quality import summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 HEIGHT = 256  # of each row of a strip
 # The recipes' own loss: see configs/gallery.

@@ -14,7 +14,7 @@ from PIL import Image
 from fast_nst import Stylizer
 from fast_nst.builtin import heldout_photographs
 from fast_nst.pictures import encode_picture
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 HEIGHT = 300  # of each row
 

@@ -14,7 +14,7 @@ from fast_nst.crops import load_image
 from fast_nst.losses import gram_matrix, style_loss
 from fast_nst.networks.features import STYLE_TAPS, LossNetwork, load_loss_network
 from fast_nst.pictures import find_pictures
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 
 @torch.no_grad()

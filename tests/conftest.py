@@ -62,6 +62,32 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _save(tmp_path_factory.mktemp("model") / "slow.onnx", nodes, work)
 
 
+@pytest.fixture(scope="session")
+def gallery_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of three styles, waves, scream and udnie, that differ much; as training exports it."""
+    import torch
+
+    from fast_nst.contract import STYLES, StyleInfo, styles_to_json
+    from fast_nst.export import export_onnx
+    from fast_nst.networks.transform import TransformConfig, TransformNetwork
+
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(8, 1, "fast"), styles=3)
+    with torch.no_grad():
+        for norm in network.norms().values():
+            norm.weight.copy_(torch.rand_like(norm.weight) * 2 + 0.2)
+            norm.bias.copy_(torch.randn_like(norm.bias) * 0.7)
+    styles = [
+        StyleInfo("waves", "CC0-1.0", "Hokusai", "ab"),
+        StyleInfo("scream", "CC-BY-4.0", "Munch", "cd"),
+        StyleInfo("udnie"),
+    ]
+    about = {"style": "gallery", "license": "mixed", STYLES: styles_to_json(styles)}
+    path = tmp_path_factory.mktemp("gallery") / "gallery.onnx"
+    export_onnx(network, path, about)
+    return path
+
+
 def _save(path: Path, nodes: list[Any], more: list[Any] | None = None) -> Path:
     import numpy as np
     import onnx
@@ -113,7 +139,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(photographs: Path) -> list[str]:
     """Arguments of a training run that takes a second or two."""
     return [
-        *("--style", "strokes", "--content", str(photographs), "--loss.network", "vgg19-compact"),
+        *("--style", "strokes", "--content", str(photographs), "--loss.network", "vgg16"),
         *("--loss.style_size", "64", "--network.width", "4", "--network.blocks", "1"),
         *("--data.size", "32", "--data.batch", "2", "--data.workers", "0", "--data.validation", "2"),
         *("--optimizer.warmup", "2", "--log.every", "2", "--log.samples", "2"),

@@ -24,7 +24,7 @@ from fast_nst.artefacts import (
 )
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.quality import builtin_pictures
-from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.shipped import checkpoints_dir
 
 Stylize = Callable[[np.ndarray], np.ndarray]
 ROWS, COLUMNS = np.mgrid[:256, :256]

@@ -27,12 +27,12 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
 
 
 def test_the_promised_recipes_are_there() -> None:
-    styles, backbones = {"style", "style-cpu", "quickstart"}, {"backbone-cifar100", "backbone-caltech101"}
+    styles, backbones = {"style", "style-fast", "quickstart"}, {"backbone-cifar100", "backbone-caltech101"}
     assert styles | backbones <= {path.stem for path in CONFIGS}
 
 
 def test_flags_override_the_recipe() -> None:
-    recipe = next(path for path in CONFIGS if path.stem == "style-cpu")
+    recipe = next(path for path in CONFIGS if path.stem == "style-fast")
     arguments = ["--config", str(recipe), "--steps", "7", "--loss.weights.style", "9", "--compile"]
     _, config = parse("train", TrainConfig, arguments)
     assert (config.steps, config.loss.weights.style, config.compile) == (7, 9, True)

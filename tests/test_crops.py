@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fast_nst.crops import center_crop, jitter, load_image, random_crop
+from fast_nst.crops import center_crop, load_image, random_crop
 
 
 def pixels(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -39,14 +38,3 @@ def test_the_shorter_side_of_a_style_picture_is_scaled(tmp_path: Path) -> None:
     Image.fromarray(pixels(30, 90)).save(tmp_path / "wide.png")
     assert load_image(tmp_path / "wide.png", 60).shape == (1, 3, 60, 180)
     assert load_image(tmp_path / "wide.png").shape == (1, 3, 30, 90)
-
-
-@given(most=st.integers(0, 12), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
-def test_jitter_shifts_by_no_more_than_asked_and_loses_nothing(most: int, seed: int) -> None:
-    picture = torch.arange(20 * 24.0).view(1, 1, 20, 24)
-    moved = jitter(picture, most, (seed,))
-    assert moved.shape == (1, 1, 20 + most, 24 + most)
-    windows = moved[0, 0].unfold(0, 20, 1).unfold(1, 24, 1)  # [most + 1, most + 1, 20, 24]
-    assert int((windows == picture[0, 0]).all(-1).all(-1).sum()) == 1  # there whole, at one of the shifts
-    assert torch.equal(jitter(picture, most, (seed,)), moved)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from fast_nst.cli import main
 from fast_nst.evaluate import equals_iterations
-from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.scorecard import quartiles
+from fast_nst.shipped import checkpoints_dir
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +121,14 @@ def test_an_unreadable_photograph_is_skipped_and_named_once(
     assert found["photographs"] == found["quality"]["pictures"] == ["b.png"]
     assert out.index("| total") < out.index("## Stability")
     assert main(["evaluate", "strokes", *arguments[:-1], str(tmp_path / "in" / "b.png")]) == 2
+
+
+def test_losses_of_a_style_of_many(gallery_model: Path, photographs: Path, tmp_path: Path) -> None:
+    arguments = ["--style", "strokes", "--content", str(photographs), "--output", str(tmp_path)]
+    arguments += ["--loss.network", "vgg16", "--count", "1", "--size", "48", "--style-size", "64"]
+    models = [f"{gallery_model}:{style}" for style in ("waves", "udnie")]
+    assert main(["evaluate", *models, *arguments, "--baseline", "0"]) == 0
+    ways = json.loads((tmp_path / "scorecard.json").read_text())["ways"]
+    assert list(ways) == ["photograph", "gallery:waves", "gallery:udnie"]
+    assert ways["gallery:waves"]["mean"]["style"] != ways["gallery:udnie"]["mean"]["style"]
+    assert ways["gallery:waves"]["seconds"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import Literal
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fast_nst.arguments import ExportOptions
+from fast_nst.contract import OPSET
 from fast_nst.errors import UserError
-from fast_nst.export import OPSET, PLAIN_OPS, PixelGraph, export_onnx, export_run, measure_parity
-from fast_nst.networks.transform import TransformConfig, TransformNetwork, save_transform
+from fast_nst.export import PLAIN_OPS, PixelGraph, export_onnx, export_run, measure_parity
+from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.stylizer import Stylizer
 
 
@@ -150,6 +153,69 @@ def test_an_unwritable_target_is_named(network: TransformNetwork, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         export_onnx(network, tmp_path / "file" / "model.onnx", {})
+
+
+@pytest.fixture(scope="module")
+def many() -> TransformNetwork:
+    """Three styles that paint quite differently."""
+    torch.manual_seed(1)
+    network = TransformNetwork(TransformConfig(4, 1, "fast"), 3)
+    with torch.no_grad():
+        for parameter in network.head.parameters():
+            parameter.mul_(8)
+        for norm in network.norms().values():
+            norm.weight.add_(0.5 * torch.randn_like(norm.weight))
+            norm.bias.add_(0.5 * torch.randn_like(norm.bias))
+    return network
+
+
+def test_a_file_of_many_styles_takes_weights_for_all_pictures_or_for_each(
+    many: TransformNetwork, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.onnx"
+    assert export_onnx(many, path, {}).worst <= 1
+    model = onnx.load(path)
+    weights = model.graph.input[1].type.tensor_type
+    assert [value.name for value in model.graph.input] == ["image", "style_weights"]
+    assert weights.elem_type == onnx.TensorProto.FLOAT
+    assert [weights.shape.dim[0].dim_param, weights.shape.dim[1].dim_value] == ["rows", 3]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).integers(0, 256, (3, 37, 45, 3), np.uint8)
+
+    def run(*rows: list[float]) -> np.ndarray:
+        inputs = {"image": images, "style_weights": np.float32(rows)}
+        return session.run(None, inputs)[0].astype(int)
+
+    each = run([1, 0, 0], [0, 1, 0], [0, 0, 1])
+    for number, row in enumerate(np.eye(3)):
+        alone = tmp_path / f"{number}.onnx"
+        export_onnx(many.with_styles(torch.tensor(row[None])), alone, {})
+        expected = Stylizer(alone)(images).astype(int)
+        assert abs(run(list(row)) - expected).max() <= 1
+        assert abs(each[number] - expected[number]).max() <= 1
+        assert abs(run(list(7 * row)) - expected).max() <= 1  # normalized in the graph
+    mixed = run([1, 1, 0])
+    assert abs(mixed - run([1, 0, 0])).mean() > 2
+    assert abs(mixed - run([0, 1, 0])).mean() > 2
+
+
+def test_training_goes_on_from_an_exported_file_of_many_styles(
+    many: TransformNetwork, tmp_path: Path
+) -> None:
+    about = {"styles": json.dumps([{"name": name} for name in "abc"])}
+    export_onnx(many, tmp_path / "many.onnx", about)
+    network, _ = load_transform(tmp_path / "many.onnx")
+    for name, value in many.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+    export_onnx(many.with_styles(torch.eye(3)[:1]), tmp_path / "one.onnx", {"style": "a"})
+    with pytest.raises(UserError, match=r"one\.onnx cannot be trained on"):
+        load_transform(tmp_path / "one.onnx")
+
+
+def test_exporting_leaves_the_network_where_it_was(network: TransformNetwork, tmp_path: Path) -> None:
+    half = copy.deepcopy(network).double()
+    export_onnx(half, tmp_path / "style.onnx", {})
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.float64}
 
 
 def test_the_command_line_names_the_opset_that_training_exports() -> None:

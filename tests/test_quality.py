@@ -128,3 +128,18 @@ def test_models_of_one_name_are_told_apart(tiny_model: Path, tmp_path: Path) -> 
     assert list(names)[1] == "b"
     assert len(names) == 3
     assert list(names)[2] == str(tmp_path / "a.onnx")
+
+
+def test_styles_of_a_file_of_many_stand_beside_each_other(
+    gallery_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (50, 90), (9, 99, 200)).save(tmp_path / "a.png")
+    models = [f"{gallery_model}:{style}" for style in ("waves", "waves:0.5+udnie:0.5")]
+    arguments = ["--artefacts", "--content", str(tmp_path), "--output", str(tmp_path / "card")]
+    assert main(["evaluate", *models, *arguments]) == 0
+    assert "| gallery:waves:0.5+udnie:0.5 |" in capsys.readouterr().out
+    ways = json.loads((tmp_path / "card" / "scorecard.json").read_text())["quality"]["ways"]
+    assert list(ways) == ["photograph", "gallery:waves", "gallery:waves:0.5+udnie:0.5"]
+    assert ways["gallery:waves"] != ways["gallery:waves:0.5+udnie:0.5"]
+    assert main(["evaluate", str(gallery_model), *arguments]) == 2
+    assert "name one behind a colon, gallery:waves, of waves, scream, udnie" in capsys.readouterr().err

@@ -14,8 +14,8 @@ import yaml
 from fast_nst.builtin import heldout_photographs
 from fast_nst.networks.transform import TransformConfig, load_transform
 from fast_nst.quality import summary
-from fast_nst.runtime.models import checkpoints_dir, list_models
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.shipped import checkpoints_dir, list_models
 
 STYLES = list_models()
 

@@ -49,70 +49,112 @@ def conv(
     return nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, padding_mode="reflect")
 
 
-def norm(channels: int) -> nn.InstanceNorm2d:
-    """Affine instance norm without running statistics (Ulyanov et al. 2016)."""
-    return nn.InstanceNorm2d(channels, affine=True)
+class ConditionalInstanceNorm(nn.Module):
+    """Instance norm with a scale and a shift for each style (Dumoulin et al. 2017, section 2.2).
+
+    Several styles are mixed by the weighted mean of their scales and shifts. Without running statistics
+    (Ulyanov et al. 2016).
+    """
+
+    EPSILON = 1e-5
+
+    def __init__(self, channels: int, styles: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(styles, channels))  # [K, C]
+        self.bias = nn.Parameter(torch.zeros(styles, channels))
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
+        """[N, C, H, W] to the same shape.
+
+        ``style``: what each style counts for, [N or 1, K], rows of sum 1; None for the only one.
+        """
+        if style is None:
+            return F.instance_norm(x, weight=self.weight[0], bias=self.bias[0], eps=self.EPSILON)
+        n, c, h, w = x.shape
+        scale, shift = (
+            (style.unsqueeze(2) * own).sum(1).expand(n, c).reshape(n * c) for own in (self.weight, self.bias)
+        )
+        # Each picture's channels stand beside the others': one norm for all, each with a scale of its own.
+        return F.instance_norm(x.reshape(1, n * c, h, w), weight=scale, bias=shift, eps=self.EPSILON).reshape(
+            n, c, h, w
+        )
 
 
-class ConvBlock(nn.Sequential):
+class Chain(nn.Sequential):
+    """Layers in a row; those with norms are told the style."""
+
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
+        """[N, C, H, W] and the style weights of `ConditionalInstanceNorm`."""
+        for layer in self:
+            x = layer(x) if isinstance(layer, nn.Conv2d | nn.ReLU) else layer(x, style)
+        return x
+
+
+class ConvBlock(Chain):
     """Convolution, instance norm, ReLU."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, antialias: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        styles: int,
+        stride: int = 1,
+        antialias: bool = False,
     ) -> None:
         convolution = conv(in_channels, out_channels, kernel, stride, antialias)
-        super().__init__(convolution, norm(out_channels), nn.ReLU())
+        super().__init__(convolution, ConditionalInstanceNorm(out_channels, styles), nn.ReLU())
 
 
-class Stem(nn.Sequential):
+class Stem(Chain):
     """An 8x8 convolution with stride 4, instance norm, ReLU: [N, 3, H, W] to [N, C, H/4, W/4].
 
     The same as space-to-depth and a 2x2 convolution, without the copy; long enough to learn a low-pass.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, styles: int) -> None:
         convolution = nn.Conv2d(3, channels, 8, 4, 2, padding_mode="reflect")
-        super().__init__(convolution, norm(channels), nn.ReLU())
+        super().__init__(convolution, ConditionalInstanceNorm(channels, styles), nn.ReLU())
 
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, styles: int) -> None:
         super().__init__()
-        self.first = ConvBlock(channels, channels, 3)
-        self.second = nn.Sequential(conv(channels, channels, 3), norm(channels))
+        self.first = ConvBlock(channels, channels, 3, styles)
+        self.second = Chain(conv(channels, channels, 3), ConditionalInstanceNorm(channels, styles))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape."""
-        return x + self.second(self.first(x))
+        return x + self.second(self.first(x, style), style)
 
 
 class UpsampleBlock(nn.Module):
     """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016)."""
 
-    def __init__(self, in_channels: int, out_channels: int, antialias: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, styles: int, antialias: bool = False) -> None:
         super().__init__()
-        self.block = ConvBlock(in_channels, out_channels, 3)
+        self.block = ConvBlock(in_channels, out_channels, 3, styles)
         self.mode = "bilinear" if antialias else "nearest"
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to [N, C', 2H, 2W]."""
-        return self.block(F.interpolate(x, scale_factor=2.0, mode=self.mode))
+        return self.block(F.interpolate(x, scale_factor=2.0, mode=self.mode), style)
 
 
-class Detour(nn.Module):
+class HalfResolutionBranch(nn.Module):
     """A stage at half the resolution beside a skip that keeps the detail."""
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, blocks: int, styles: int) -> None:
         super().__init__()
-        self.down = ConvBlock(channels, 2 * channels, 3, stride=2, antialias=True)
-        self.residual = nn.Sequential(*[ResidualBlock(2 * channels) for _ in range(blocks)])
-        self.up = UpsampleBlock(2 * channels, channels, antialias=True)
+        self.down = ConvBlock(channels, 2 * channels, 3, styles, stride=2, antialias=True)
+        self.residual = Chain(*[ResidualBlock(2 * channels, styles) for _ in range(blocks)])
+        self.up = UpsampleBlock(2 * channels, channels, styles, antialias=True)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape; H and W are even."""
-        return x + self.up(self.residual(self.down(x)))
+        return x + self.up(self.residual(self.down(x, style), style), style)
 
 
 class SubPixelHead(nn.Sequential):

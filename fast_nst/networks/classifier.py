@@ -53,7 +53,7 @@ class ClassifierConfig:
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of the five blocks."""
-        return tuple(self.width * width // vgg.VGG19_WIDTHS[0] for width in vgg.VGG19_WIDTHS)
+        return tuple(self.width * width // vgg.WIDTHS[0] for width in vgg.WIDTHS)
 
 
 class VGG19(nn.Module):
@@ -66,7 +66,7 @@ class VGG19(nn.Module):
         super().__init__()
         self.config = config
         self.layers = nn.Sequential()
-        for name, layer in vgg.build_vgg19(config.widths).named_children():
+        for name, layer in vgg.build_vgg(config.widths).named_children():
             self.layers.add_module(name, layer)
             if config.batch_norm and isinstance(layer, nn.Conv2d):
                 self.layers.add_module(name.replace("conv", "norm"), nn.BatchNorm2d(layer.out_channels))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.networks import resnet, vgg
-from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.shipped import checkpoints_dir
 
 STYLE_TAPS = (
     "relu1_1",
@@ -62,6 +62,7 @@ _RESNET = LossNetworkInfo(
     license="BSD-3-Clause (torchvision); trained on ImageNet",
     origin="torchvision ResNet50_Weights.IMAGENET1K_V1",
 )
+VGG16 = "vgg16"  # ships
 TORCHVISION = {
     "vgg19": LossNetworkInfo(
         "vgg19", license=_RESNET.license, origin="torchvision VGG19_Weights.IMAGENET1K_V1"
@@ -143,10 +144,10 @@ def load_loss_network(name: str, taps: Sequence[str] | None = None, pooling: Poo
 
     Args:
         name: ``vgg19`` or ``resnet50`` (torchvision's ImageNet weights, downloaded once and hash-checked),
-            ``vgg19-compact`` (ships with fast_nst, needs no network), ``vgg19-random`` or
+            ``vgg16`` (that of Johnson et al. 2016; ships with fast_nst), ``vgg19-random`` or
             ``resnet50-random`` (untrained, for comparison), the path of a weights file (.safetensors, or a
-            state dict of torchvision's VGG19 or ResNet50, full or without the classifier), or a folder
-            with the two files of `fast_nst.networks.teacher`.
+            state dict of torchvision's VGG16, VGG19 or ResNet50, full or without the classifier), or the
+            run folder of a trained backbone.
         taps: layers that will be asked for; None = the network's default style and content taps.
         pooling: ``average`` in place of VGG19's max pooling, as in Gatys et al. 2016, section 2.
 
@@ -166,16 +167,17 @@ def find_loss_network(
         info, state = TORCHVISION[name], _torchvision_state(name)
     elif name in RANDOM:
         info, state = RANDOM[name], _random_state(name)
-    elif name == "vgg19-compact":
-        info, state = _from_file(checkpoints_dir() / "vgg19-compact.safetensors")
+    elif name == VGG16:
+        info, state = _from_file(_vgg16_file())
     elif path.is_dir():
-        from fast_nst.networks.teacher import INFO, load_teacher  # not needed by most users
-
-        return INFO, lambda taps, pooling: load_teacher(path, taps, pooling)
+        weights = path / "model.safetensors"
+        if not weights.is_file():
+            raise UserError(f"loss network {name} is a folder without model.safetensors, so no finished run")
+        info, state = _from_file(weights)
     elif path.is_file():
         info, state = _from_file(path)
     else:
-        names = ", ".join((*TORCHVISION, "vgg19-compact", *RANDOM))
+        names = ", ".join((VGG16, *TORCHVISION, *RANDOM))
         raise UserError(f"loss network {name!r} is neither a name ({names}) nor an existing file")
     return info, lambda taps, pooling: _build(info, state, taps, pooling)
 
@@ -188,7 +190,8 @@ def _build(
     if is_resnet:
         names = available = resnet.resnet50_layer_names()
     else:
-        names = vgg.vgg19_layer_names()
+        depth = vgg.depth_of(state)
+        names = vgg.layer_names(depth)
         blocks = len(vgg.widths_of(state))
         available = _until_missing([n for n in names if int(n[4]) <= blocks], state)
     unknown = [tap for tap in taps if tap not in available]
@@ -197,13 +200,13 @@ def _build(
             f"loss network {info.name} has no tap {', '.join(unknown)}: it has"
             f" {available[0]} ... {available[-1]}"
             if available
-            else f"{info.name} holds no VGG19 convolutions (conv1_1.weight or features.0.weight)"
+            else f"{info.name} holds no VGG convolutions (conv1_1.weight or features.0.weight)"
         )
     deepest = max(taps, key=names.index)
     if is_resnet:
         layers = resnet.build_resnet50(deepest)
     else:
-        layers = vgg.build_vgg19(vgg.widths_of(state), deepest, info.padding, first_padding="replicate")
+        layers = vgg.build_vgg(vgg.widths_of(state), deepest, info.padding, "replicate", depth)
     try:
         used = {key: _weight(state, key) for key in layers.state_dict()}
         layers.load_state_dict(used, assign=True)
@@ -211,7 +214,7 @@ def _build(
         raise UserError(f"loss network {info.name}: {one_line(error)}") from error
     if pooling == "average":
         if is_resnet:
-            raise UserError("--loss.pooling average is for VGG19: a ResNet50 has no pooling to replace")
+            raise UserError("--loss.pooling average is for VGGs: a ResNet50 has no pooling to replace")
         vgg.average_pooling(layers)
     return LossNetwork(info, layers, weights_sha256(used))
 
@@ -243,13 +246,13 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
         raise UserError(
             f"the {name} weights could not be downloaded ({one_line(error)}): give the path of a local"
             f" file in place of its name ({file}, or put it into $TORCH_HOME/hub/checkpoints),"
-            " or use the one that ships, vgg19-compact"
+            " or use the one that ships, vgg16"
         ) from error
     return _rename(state)
 
 
 def _rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """torchvision's keys of a VGG19 or a ResNet50 as the layers here have them; empty if it is neither."""
+    """torchvision's keys of a VGG or a ResNet50 as the layers here have them; empty if it is neither."""
     if any(key.removeprefix("module.").startswith("layer1.0.conv1") for key in state):
         return resnet.torchvision_to_names(state)
     return vgg.torchvision_to_names(state)
@@ -294,9 +297,26 @@ def _from_file(path: Path) -> tuple[LossNetworkInfo, dict[str, Tensor]]:
     renamed = _rename(state)
     if not renamed:
         raise UserError(
-            f"{path} has neither the keys of torchvision's VGG19 (features.0.weight) or ResNet50"
+            f"{path} has neither the keys of torchvision's VGG16 or VGG19 (features.0.weight) or ResNet50"
             " (layer1.0.conv1.weight) nor fast_nst's header, so its normalization is unknown"
         )
     if "layer1_0.conv1.weight" in renamed:
         return replace(TORCHVISION["resnet50"], name=path.stem, license="unknown", origin=path.name), renamed
+    if vgg.depth_of(renamed) == 16:
+        original, weights = _from_file(_vgg16_file())
+        if _same_weights(renamed, weights):  # torchvision's VGG16_Weights.IMAGENET1K_FEATURES
+            return replace(original, origin=path.name), renamed
+        taps, content_tap = original.style_taps, original.content_tap
+        info = LossNetworkInfo(path.stem, style_taps=taps, content_tap=content_tap, origin=path.name)
+        return info, renamed
     return LossNetworkInfo(path.stem, origin=path.name), renamed
+
+
+def _vgg16_file() -> Path:
+    return checkpoints_dir() / "vgg16.safetensors"
+
+
+def _same_weights(state: Mapping[str, Tensor], original: Mapping[str, Tensor]) -> bool:
+    """Whether ``state`` is what ``original`` was rounded from, by the first convolution."""
+    first = "conv1_1.weight"
+    return torch.allclose(state[first].float(), original[first].float(), rtol=2**-10, atol=2**-20)

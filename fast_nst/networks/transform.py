@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import onnx
 import torch
+from onnx import numpy_helper
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fast_nst.contract import STYLES, read_styles
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import whole_file
-from fast_nst.networks.blocks import ConvBlock, Detour, ResidualBlock, Stem, SubPixelHead, UpsampleBlock, conv
+from fast_nst.networks.blocks import (
+    Chain,
+    ConditionalInstanceNorm,
+    ConvBlock,
+    HalfResolutionBranch,
+    ResidualBlock,
+    Stem,
+    SubPixelHead,
+    UpsampleBlock,
+    conv,
+)
 
 HEADER = "fast_nst"
 
@@ -55,69 +68,133 @@ class TransformConfig:
 class TransformNetwork(nn.Module):
     """Pictures [N, 3, H, W] in [0, 1] to stylized pictures of the same shape and range.
 
+    Styles share the convolutions; each has its own scale and shift at every norm (Dumoulin et al. 2017).
     H and W are multiples of `TransformConfig.stride` and at least `TransformConfig.min_side`;
     `fast_nst.export` pads any other size in the graph.
     """
 
-    def __init__(self, config: TransformConfig) -> None:
+    def __init__(self, config: TransformConfig, styles: int = 1) -> None:
         super().__init__()
         self.config = config
-        self.down, self.residual, self.up, self.head = (_fast if config.kind == "fast" else _johnson)(config)
+        self.styles = styles
+        make = _fast if config.kind == "fast" else _johnson
+        self.down, self.residual, self.up, self.head = make(config, styles)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, 3, H, W] in [0, 1] to the same."""
-        x = self.up(self.residual(self.down(x - 0.5)))
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        """[N, 3, H, W] in [0, 1] to the same.
+
+        ``style``: what each style counts for, [N or 1, K], rows of sum 1; None for the only one.
+        """
+        x = self.up(self.residual(self.down(x - 0.5, style), style), style)
         return torch.sigmoid(self.head(x))
 
+    def norms(self) -> dict[str, ConditionalInstanceNorm]:
+        """The layers that hold what is a style's own, by name."""
+        found = self.named_modules()
+        return {name: layer for name, layer in found if isinstance(layer, ConditionalInstanceNorm)}
 
-def _johnson(config: TransformConfig) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    def with_styles(self, weights: Tensor) -> TransformNetwork:
+        """A network whose styles are mixtures of this one's; ``weights`` [new K, K], rows of sum 1."""
+        network = TransformNetwork(self.config, len(weights))
+        state = self.state_dict()
+        for name in self.norms():
+            for part in ("weight", "bias"):
+                state[f"{name}.{part}"] = weights.to(state[f"{name}.{part}"]) @ state[f"{name}.{part}"]
+        network.load_state_dict(state)
+        return network
+
+
+def _johnson(config: TransformConfig, styles: int) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """Johnson et al. 2016 with instance norm and resize convolutions, its residual blocks at 1/4."""
     w, antialias = config.width, config.antialias
-    down = nn.Sequential(
-        ConvBlock(3, w, 9),
-        ConvBlock(w, 2 * w, 3, 2, antialias),
-        ConvBlock(2 * w, 4 * w, 3, 2, antialias),
+    down = Chain(
+        ConvBlock(3, w, 9, styles),
+        ConvBlock(w, 2 * w, 3, styles, 2, antialias),
+        ConvBlock(2 * w, 4 * w, 3, styles, 2, antialias),
     )
-    residual = nn.Sequential(*[ResidualBlock(4 * w) for _ in range(config.blocks)])
-    up = nn.Sequential(UpsampleBlock(4 * w, 2 * w, antialias), UpsampleBlock(2 * w, w, antialias))
+    residual = Chain(*[ResidualBlock(4 * w, styles) for _ in range(config.blocks)])
+    up = Chain(UpsampleBlock(4 * w, 2 * w, styles, antialias), UpsampleBlock(2 * w, w, styles, antialias))
     return down, residual, up, conv(w, 3, 9)
 
 
-def _fast(config: TransformConfig) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+def _fast(config: TransformConfig, styles: int) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """The residual blocks at 1/8, beside a skip at 1/4; nothing but the head's shuffle at full resolution."""
     w = config.width
-    up = UpsampleBlock(w, w // 2, antialias=True)
-    return Stem(w), Detour(w, config.blocks), up, SubPixelHead(w // 2)
+    up = UpsampleBlock(w, w // 2, styles, antialias=True)
+    return Stem(w, styles), HalfResolutionBranch(w, config.blocks, styles), up, SubPixelHead(w // 2)
 
 
 def save_transform(network: TransformNetwork, path: Path, about: dict[str, str]) -> None:
     """Write weights and architecture, with ``about`` in the header, atomically."""
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     # One entry: safetensors writes several in random order, and equal runs must give equal files.
-    header = {"network": asdict(network.config), "about": about}
+    header = {"network": asdict(network.config), "styles": network.styles, "about": about}
     with whole_file(path) as unfinished:
         save_file(state, unfinished, {HEADER: json.dumps(header, sort_keys=True)})
 
 
 def load_transform(path: Path) -> tuple[TransformNetwork, dict[str, str]]:
-    """The network of a ``model.safetensors`` and what its header says about it.
+    """The network of a ``model.safetensors``, or of an ONNX file of many styles, and what its header says.
 
     Raises:
         UserError: the file is missing or is not a transformation network's.
     """
+    header, state = _read_onnx(path) if path.suffix == ".onnx" else _read_safetensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} is not a readable safetensors file ({one_line(error)})") from error
-    if text is None:
-        raise UserError(f"{path} is not a fast_nst transformation network: its header is missing")
-    try:
-        header = json.loads(text)
-        network = TransformNetwork(TransformConfig(**header["network"]))
+        network = TransformNetwork(TransformConfig(**header["network"]), header.get("styles", 1))
+        for name in network.norms():  # one-dimensional in files of the former format, of one style each
+            for part in ("weight", "bias"):
+                state[f"{name}.{part}"] = torch.atleast_2d(state[f"{name}.{part}"])
         network.load_state_dict(state)
         about = dict(header["about"])
     except (RuntimeError, ValueError, TypeError, KeyError, UserError) as error:
         raise UserError(f"{path} is damaged: {one_line(error)}") from error
     return network, about
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(HEADER)
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        header = json.loads(text) if text is not None else None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is not a readable safetensors file ({one_line(error)})") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from error
+    if header is None:
+        raise UserError(f"{path} is not a fast_nst transformation network: its header is missing")
+    return header, state
+
+
+def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's own, which it does not promise
+        raise UserError(f"{path} is not a readable ONNX file ({one_line(error)})") from error
+    about = {entry.key: entry.value for entry in model.metadata_props}
+    if STYLES not in about:
+        raise UserError(
+            f"{path} cannot be trained on: only ONNX files of many styles hold a network's weights as they"
+            " were trained; give the run folder or its model.safetensors"
+        )
+    try:
+        header = {
+            "network": {
+                "kind": about["network"],
+                "width": int(about["width"]),
+                "blocks": int(about["blocks"]),
+                "antialias": about["antialias"] == "true",
+            },
+            "styles": len(read_styles(about)),
+            "about": about,
+        }
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from error
+    prefix = "network."  # of `fast_nst.export.PixelGraph`
+    state = {
+        item.name.removeprefix(prefix): torch.from_numpy(numpy_helper.to_array(item).copy())
+        for item in model.graph.initializer
+        if item.name.startswith(prefix) and not item.name.endswith(".kernel")
+    }
+    return header, state

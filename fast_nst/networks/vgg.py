@@ -1,4 +1,4 @@
-"""VGG19's convolutional part (Simonyan & Zisserman 2015, configuration E) as a list of named layers."""
+"""The convolutional part of VGG16 and VGG19 (Simonyan & Zisserman 2015, configurations D and E), by name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CONVS_PER_BLOCK = (2, 2, 4, 4, 4)
-VGG19_WIDTHS = (64, 128, 256, 512, 512)
+Depth = Literal[16, 19]
+CONVS_PER_BLOCK: dict[Depth, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+WIDTHS = (64, 128, 256, 512, 512)
 Padding = Literal["zeros", "reflect", "replicate"]
-COMPACT_WIDTHS = (16, 32, 64, 128, 128)
 
 
 class Conv3x3(nn.Conv2d):
@@ -30,34 +30,36 @@ class Conv3x3(nn.Conv2d):
         return super()._conv_forward(x, weight, bias)
 
 
-def vgg19_layer_names() -> list[str]:
-    """conv1_1, relu1_1, conv1_2, relu1_2, pool1, ... conv5_4, relu5_4, pool5, in order of execution."""
+def layer_names(depth: Depth = 19) -> list[str]:
+    """conv1_1, relu1_1, conv1_2, relu1_2, pool1, ... relu5_4 or relu5_3, pool5, in order of execution."""
     names: list[str] = []
-    for block, count in enumerate(CONVS_PER_BLOCK, start=1):
+    for block, count in enumerate(CONVS_PER_BLOCK[depth], start=1):
         for index in range(1, count + 1):
             names += [f"conv{block}_{index}", f"relu{block}_{index}"]
         names.append(f"pool{block}")
     return names
 
 
-def build_vgg19(
-    widths: Sequence[int] = VGG19_WIDTHS,
+def build_vgg(
+    widths: Sequence[int] = WIDTHS,
     deepest: str = "pool5",
     padding: Padding = "zeros",
     first_padding: Padding | None = None,
+    depth: Depth = 19,
 ) -> nn.Sequential:
-    """The layers of a VGG19 up to and including ``deepest``; nothing behind it is built.
+    """The layers of a VGG up to and including ``deepest``; nothing behind it is built.
 
     Args:
         widths: channels of the five blocks.
-        deepest: name of the last layer, one of `vgg19_layer_names`.
+        deepest: name of the last layer, one of `layer_names`.
         padding: padding mode of the 3x3 convolutions (``zeros``, ``reflect``, ``replicate``).
         first_padding: padding mode of conv1_1 where it differs. ``replicate`` spares the border
             the dark edge that zero padding shows to every layer behind it.
+        depth: 16 or 19.
     """
     layers = nn.Sequential()
     channels = 3
-    for name in vgg19_layer_names():
+    for name in layer_names(depth):
         if name.startswith("conv"):
             width = widths[int(name[4]) - 1]
             mode = first_padding if name == "conv1_1" and first_padding else padding
@@ -69,7 +71,7 @@ def build_vgg19(
             layers.add_module(name, nn.MaxPool2d(2))
         if name == deepest:
             return layers
-    raise ValueError(f"no VGG19 layer is called {deepest!r}")
+    raise ValueError(f"no VGG{depth} layer is called {deepest!r}")
 
 
 def average_pooling(layers: nn.Sequential) -> None:
@@ -92,14 +94,15 @@ def random_state(seed: int = 0) -> dict[str, Tensor]:
     """The weights of a VGG19's convolutions before any training, the same for a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers = build_vgg19()
+        layers = build_vgg()
         init_kaiming(layers)
     return layers.state_dict()
 
 
 def torchvision_to_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """torchvision's ``features.N.weight`` keys renamed to ``conv1_1.weight`` ...; the rest dropped."""
-    names = vgg19_layer_names()
+    # Only VGG19 has a fourth convolution in its third block, where VGG16 has a pooling.
+    names = layer_names(19 if any(key.endswith("features.16.weight") for key in state) else 16)
     renamed = {}
     for key, value in state.items():
         match = re.fullmatch(r"(?:module\.)?features\.(\d+)\.(weight|bias)", key)
@@ -110,5 +113,10 @@ def torchvision_to_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def widths_of(state: Mapping[str, Tensor]) -> list[int]:
     """Channels of each block, read off the weights; as many blocks as the weights have."""
-    blocks = range(1, len(CONVS_PER_BLOCK) + 1)
+    blocks = range(1, len(WIDTHS) + 1)
     return [state[f"conv{b}_1.weight"].shape[0] for b in blocks if f"conv{b}_1.weight" in state]
+
+
+def depth_of(state: Mapping[str, Tensor]) -> Depth:
+    """Whether weights under the names used here are a VGG16's or a VGG19's; both begin alike."""
+    return 16 if "conv4_1.weight" in state and "conv3_4.weight" not in state else 19

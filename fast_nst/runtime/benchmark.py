@@ -17,7 +17,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.files import check_writable
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.machine import describe_machine, doubts
-from fast_nst.runtime.models import describe_model, unique_names
+from fast_nst.runtime.models import Model, describe_model, find_model, unique_names
 from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.providers import choose_providers
 from fast_nst.runtime.rounds import Subject, measure
@@ -108,9 +108,12 @@ def parse_threads(text: int | str | None) -> list[int | None]:
     return [int(part) for part in parts]
 
 
-def model_subjects(paths: Sequence[Path], names: Sequence[str]) -> list[Subject]:
-    """Model files as `measure` takes them."""
-    return [Subject(name, WORKER, {"path": str(path)}) for name, path in zip(names, paths, strict=True)]
+def model_subjects(models: Sequence[Model], names: Sequence[str]) -> list[Subject]:
+    """Models as `measure` takes them."""
+    return [
+        Subject(name, WORKER, {"path": str(model.path), "style": model.style})
+        for name, model in zip(names, models, strict=True)
+    ]
 
 
 def benchmark(models: Sequence[str], options: BenchmarkOptions) -> BenchmarkReport:
@@ -119,19 +122,19 @@ def benchmark(models: Sequence[str], options: BenchmarkOptions) -> BenchmarkRepo
     Raises UserError before any measurement for a model or provider that is not there, or an output
     that cannot be written. What fails in a worker is told by the report.
     """
-    described = [describe_model(name) for name in models]
-    paths = [model["path"] for model in described]
+    found = [find_model(name) for name in models]
+    described = [describe_model(model) for model in found]
     conditions = options.conditions()
     for condition in conditions:
         choose_providers([condition["provider"]] if condition["provider"] is not None else None)
     report = start_report(options, [c["threads"] for c in conditions if c["threads"]])
-    names = unique_names(paths)
+    names = unique_names(found)
     report.cells = measure(
-        model_subjects(paths, names), conditions, rounds=options.rounds, seconds=options.seconds
+        model_subjects(found, names), conditions, rounds=options.rounds, seconds=options.seconds
     )
     told = {
-        name: model["metadata"].get("precision") or weights_precision(path)
-        for name, path, model in zip(names, paths, described, strict=True)
+        name: model["metadata"].get("precision") or weights_precision(model["path"])
+        for name, model in zip(names, described, strict=True)
     }
     for cell in report.cells:
         cell.facts["precision"] = told[cell.name]

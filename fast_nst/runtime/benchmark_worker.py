@@ -76,11 +76,13 @@ def noise(request: dict[str, Any]) -> np.ndarray:
 
 
 def time_stylizer(request: dict[str, Any]) -> dict[str, Any]:
-    """Times ``path`` at ``width``, ``height``, ``batch``, ``threads``, ``provider`` for ``seconds``."""
-    provider = request["provider"]
-    stylizer = Stylizer(
-        request["path"], threads=request["threads"], providers=[provider] if provider else None
-    )
+    """Times ``path`` in ``style`` at ``width``, ``height``, ``batch``, ``threads``, ``provider`` for
+    ``seconds``."""
+    threads, provider = request["threads"], request["provider"]
+    providers = [provider] if provider else None
+    stylizer = Stylizer(request["path"], request.get("style"), threads=threads, providers=providers)
+    if stylizer.style is None:  # all of a file's styles take the same time
+        stylizer.style = stylizer.style_names[0]
     pixels = noise(request)
     seconds = time_calls(lambda: stylizer(pixels), request["seconds"])
     return {"seconds": seconds, "provider": short_name(stylizer.providers[0])}

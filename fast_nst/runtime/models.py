@@ -1,71 +1,119 @@
-"""Where models are found: a file, or the name of one that ships."""
+"""Where models are found: a file, the name of one that ships, or of a style in one of many."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fast_nst.contract import STYLES, StyleInfo, read_styles
 from fast_nst.errors import UserError
-
-_PACKAGE = Path(__file__).parents[1]
-
-
-def checkpoints_dir() -> Path:
-    """The folder of shipped weights: inside the installed package, or at the top of a clone."""
-    installed = _PACKAGE / "checkpoints"
-    return installed if installed.is_dir() else _PACKAGE.parent / "checkpoints"
+from fast_nst.runtime.precision import read_metadata
+from fast_nst.runtime.styles import similar
+from fast_nst.shipped import list_models
 
 
-def list_models() -> dict[str, Path]:
-    """The shipped styles, name -> ONNX file, sorted by name."""
-    paths = (checkpoints_dir() / "styles").glob("*.onnx")
-    return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
+@dataclass(frozen=True)
+class Model:
+    """What a user means by the name of a model."""
+
+    path: Path
+    """The ONNX file."""
+    name: str
+    """Short: the file's, or its folder's for a run's model.onnx; with the style where one was asked for."""
+    style: Any = None
+    """The style asked for, in any form that `Stylizer` takes, or one that changes over time."""
 
 
-def resolve_model(name_or_path: str | Path) -> Path:
-    """The ONNX file meant by a path, a run's folder or the name of a shipped style.
+def find_model(name_or_path: str | Path, style: Any = None) -> Model:
+    """The model meant by a path, a run's folder, the name of a shipped model or of a style in one.
 
-    Raises UserError listing the shipped names if it is none of these.
+    Each may be followed by a colon and a style of the file's: gallery:waves, gallery:waves:0.6+udnie:0.4.
+    `style` says so apart from it, in any form that `Stylizer` takes.
+
+    Raises UserError listing the shipped names if it is none of these, and for two styles asked for.
     """
-    path = Path(name_or_path)
+    found = _find(str(name_or_path))
+    if style is None:
+        return found
+    if found.style is not None:
+        raise UserError(
+            f"model {str(name_or_path)!r} names a style already, and --style {style} another: give one"
+        )
+    return replace(found, name=f"{found.name}:{style}", style=style)
+
+
+def _find(text: str) -> Model:
+    if (path := _file(text)) is not None:
+        return Model(path, short_name(path))
+    many = {path: [style.name for style in _styles(path)] for path in list_models().values()}
+    for path, names in many.items():
+        if text in names:
+            return Model(path, text, text)
+    for colon in re.finditer(":", text):  # the first may be that of a drive
+        path, style = _file(text[: colon.start()]), text[colon.end() :]
+        if path is not None and style:
+            return Model(path, f"{short_name(path)}:{style}", style)
+    if Path(text).is_dir():
+        raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
+    shipped = list(list_models())
+    known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
+    near = similar(text, [*shipped, *(name for names in many.values() for name in names)])
+    raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
+
+
+def _file(text: str) -> Path | None:
+    """The file, the shipped file of that name or the one in a run's folder."""
+    path = Path(text)
     if path.is_file():
         return path
-    shipped = list_models()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
-    if path.is_dir():
-        inside = path / "model.onnx"
-        if inside.is_file():  # a run's folder
-            return inside
-        raise UserError(f"model {path} is a folder without a model.onnx; give an ONNX file")
-    names = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
-    raise UserError(f"no model file or shipped model is called {str(name_or_path)!r}; {names}")
+    if text in (shipped := list_models()):
+        return shipped[text]
+    return inside if (inside := path / "model.onnx").is_file() else None
 
 
-def describe_model(name_or_path: str | Path) -> dict[str, Any]:
-    """What a model file says of itself: {"path", "size_bytes", "metadata": {key: text}}.
+def _styles(path: Path) -> list[StyleInfo]:
+    """Of a file of many styles; of any other none."""
+    about = read_metadata(path)
+    return read_styles(about) if STYLES in about else []
 
-    Raises UserError if there is no such model or it breaks the ONNX contract.
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """What a model's file says of itself: {"path", "size_bytes", "styles", "metadata": {key: text}}.
+
+    Raises UserError if it breaks the ONNX contract or has not the model's style.
     """
     from fast_nst.runtime.stylizer import Stylizer
 
-    path = resolve_model(name_or_path)
-    metadata = Stylizer(path, threads=1, providers=["cpu"]).metadata
-    return {"path": path, "size_bytes": path.stat().st_size, "metadata": metadata}
+    found = Stylizer(model.path, model.style, threads=1, providers=["cpu"])
+    size = model.path.stat().st_size
+    return {"path": model.path, "size_bytes": size, "styles": found.styles, "metadata": found.metadata}
 
 
 def shipped_lines() -> list[str]:
-    """A line for each shipped style: name, network, size, and what it was painted after."""
-    import onnx
-
+    """A line for each shipped model: name, network, size, and what it was painted after; below one of many
+    styles a line for each."""
     rows = []
     for name, path in list_models().items():
-        about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        about = read_metadata(path)
+        styles = _styles(path)
         network = f"{about['network']}, width {about['width']}, {about['blocks']} blocks"
-        rows.append((name, network, f"{path.stat().st_size / 1e6:.1f} MB", about["attribution"]))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        origin = f"{len(styles)} styles:" if styles else about["attribution"]
+        rows.append((name, network, f"{path.stat().st_size / 1e6:.1f} MB", origin, style_lines(styles)))
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    lines = []
+    for *cells, below in rows:
+        lines += ["  ".join(map(str.ljust, cells, widths)).rstrip(), *below]
+    return lines
+
+
+def style_lines(styles: Sequence[StyleInfo]) -> list[str]:
+    """A line for each: name, license and origin."""
+    widest = max((len(style.name) for style in styles), default=0)
+    origins = [", ".join(filter(None, (style.license, style.attribution))) for style in styles]
+    return [f"  {style.name:{widest}}  {origin}" for style, origin in zip(styles, origins, strict=True)]
 
 
 def short_name(path: Path) -> str:
@@ -73,16 +121,15 @@ def short_name(path: Path) -> str:
     return path.absolute().parent.name if path.stem == "model" else path.stem
 
 
-def unique_names(paths: Sequence[Path], taken: Collection[str] = ()) -> list[str]:
-    """Short names for model files: the file's, or its folder's for a run's model.onnx.
-
-    The whole path where that is not unique or among ``taken``; a file named again gets " (2)".
+def unique_names(models: Sequence[Model], taken: Collection[str] = ()) -> list[str]:
+    """Short names for models: the whole path where that is not unique or among ``taken``; one that is
+    named again gets " (2)".
     """
-    short = [short_name(path) for path in paths]
     names: list[str] = []
-    for path, name in zip(paths, short, strict=True):
-        others = {other for other, shared in zip(paths, short, strict=True) if shared == name}
-        chosen = name if len(others) == 1 and name not in taken else str(path)
-        again = sum(earlier == path for earlier in paths[: len(names)])
+    for model in models:
+        others = {(other.path, other.style) for other in models if other.name == model.name}
+        whole = f"{model.path}:{model.style}" if model.style else str(model.path)
+        chosen = model.name if len(others) == 1 and model.name not in taken else whole
+        again = sum((m.path, m.style) == (model.path, model.style) for m in models[: len(names)])
         names.append(f"{chosen} ({again + 1})" if again else chosen)
     return names

@@ -1,4 +1,4 @@
-"""The number format of a model file's weights, read without the onnx package."""
+"""What a model file says of itself and what its weights are stored as, read without the onnx package."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
-# onnx.proto: ModelProto.graph, GraphProto.initializer, TensorProto.dims and .data_type
-_GRAPH, _INITIALIZER, _DIMS, _DATA_TYPE = 7, 5, 1, 2
+# onnx.proto: ModelProto.graph and .metadata_props, GraphProto.initializer, TensorProto.dims and .data_type
+_GRAPH, _METADATA, _INITIALIZER, _DIMS, _DATA_TYPE = 7, 14, 5, 1, 2
 _NAMES = {1: "fp32", 2: "uint8", 3: "int8", 10: "fp16", 11: "fp64", 16: "bf16", 21: "uint4", 22: "int4"}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -28,6 +28,19 @@ def weights_precision(path: Path) -> str | None:
                 if name is not None:
                     counts[name] += size
     return counts.most_common(1)[0][0] if counts else None
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """An ONNX file's `metadata_props`.
+
+    Raises ValueError for a file that is not protobuf.
+    """
+    found = {}
+    for field, entry in _fields(memoryview(path.read_bytes())):
+        if field == _METADATA and not isinstance(entry, int):
+            texts = {key: bytes(text).decode() for key, text in _fields(entry) if not isinstance(text, int)}
+            found[texts.get(1, "")] = texts.get(2, "")  # StringStringEntryProto.key and .value
+    return found
 
 
 def _tensor(message: memoryview) -> tuple[str | None, int]:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture
 from fast_nst.runtime.jobs import Job
 from fast_nst.runtime.media import Kind, is_gif_name, kind_of
-from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.models import find_model
 from fast_nst.runtime.ray_session import ray_session
 from fast_nst.runtime.remote import (
     RemoteJob,
@@ -42,7 +42,15 @@ from fast_nst.runtime.remote import (
     plan_remote,
     remove_unfinished,
 )
-from fast_nst.runtime.stylize import BAD_INPUT, Report, StylizeOptions, skip_reason, stylize_file
+from fast_nst.runtime.stylize import (
+    BAD_INPUT,
+    Report,
+    StylizeOptions,
+    check_timed,
+    choose_style,
+    skip_reason,
+    stylize_file,
+)
 from fast_nst.runtime.stylizer import Stylizer
 
 logger = logging.getLogger("fast_nst")
@@ -66,8 +74,11 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     if options.fps is not None:
         raise UserError("--fps is for a video made of pictures, which --engine ray does not make")
     plan = plan_remote(inputs, str(options.output), options.format, keep=not options.overwrite)
-    model = resolve_model(options.model)
-    Stylizer(model, threads=1, providers=["cpu"])  # a bad one is found here, not by every worker
+    model = find_model(options.model, options.style)
+    options = replace(options, style=model.style)
+    check_timed(plan.jobs, options)
+    # A bad one is found here, not by every worker.
+    choose_style(Stylizer(model.path, threads=1, providers=["cpu"]), options)
     report = Report(kept=list(plan.kept))
     if plan.kept:
         logger.info("%d of %d are there already", len(plan.kept), len(plan.kept) + len(plan.jobs))
@@ -83,7 +94,7 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
         ):
             _warn_of_local_paths(plan)
             tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Tries).remote()
-            make = _Make(plan.store, tag, options, ray.put(model.read_bytes()), str(model), tries)
+            make = _Make(plan.store, tag, options, ray.put(model.path.read_bytes()), str(model.path), tries)
             for result in _run(plan, make):
                 results[result.number] = result
                 bar.update()
@@ -206,8 +217,10 @@ class _Worker:
             if self._loaded is None:
                 options, model = self._make.options, ray.get(self._make.model)
                 providers = _providers(options)
-                self._loaded = _OneAtATime(model, threads=options.threads or 1, providers=providers)
-                self._loaded.name = self._make.name
+                loaded = _OneAtATime(model, threads=options.threads or 1, providers=providers)
+                loaded.name = self._make.name
+                choose_style(loaded, options)
+                self._loaded = loaded
             return self._loaded
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tqdm import tqdm
 
@@ -27,14 +27,18 @@ from fast_nst.runtime.containers import UnreadableVideo
 from fast_nst.runtime.frame_folder import check_replaceable, holds_frames
 from fast_nst.runtime.jobs import Job, plan_jobs
 from fast_nst.runtime.media import WRITABLE_VIDEOS
-from fast_nst.runtime.models import resolve_model
+from fast_nst.runtime.models import find_model
 from fast_nst.runtime.scratch import Raster
 from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
+from fast_nst.runtime.styles import is_timed
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
 from fast_nst.runtime.video_writer import choose_codec
 from fast_nst.stop import StopRequest
+
+if TYPE_CHECKING:
+    from fast_nst.runtime.remote import RemoteJob
 
 # What is wrong with one input, and stops none of the others.
 BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError)
@@ -46,7 +50,10 @@ class StylizeOptions:
     """How pictures and videos are stylized and where the results go."""
 
     model: str
-    """ONNX file, run folder, or name of a shipped style (see `fast-nst models`)."""
+    """ONNX file, run folder, or name of a shipped model or style (see `fast-nst models`)."""
+    style: str | None = None
+    """Of a model of many styles: a name, or a mixture such as waves:0.6,udnie:0.4. For videos it may change:
+    waves@0,waves:0.5+udnie:0.5@5,udnie@10 (seconds; linear in between)."""
     output: str | Path = "stylized"
     """Folder of the results; the result's file when there is one input; a video's (.mp4, .mov, .mkv,
     .webm, .gif) when the inputs are its frames. With --engine ray a folder or its URL."""
@@ -158,8 +165,10 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
             raise UserError(f"{text}: URLs need --engine ray")
     output = Path(options.output)
     jobs = plan_jobs(inputs, output, options.format)
+    model = find_model(options.model, options.style)
+    options = replace(options, style=model.style)
     _check_options(jobs, options)
-    model = resolve_model(options.model)
+    check_timed(jobs, options)
     to_file = jobs[0].target == output
     _check_writable(output.parent if to_file else output)
     report = Report()
@@ -168,7 +177,8 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
         jobs = [job for job in jobs if not _is_done(job.target)]
     _check_videos([job for job in jobs if job.kind == "video"], options)
     providers = comma_separated(options.providers) if options.providers is not None else None
-    stylizer = Stylizer(model, threads=options.threads, providers=providers)
+    stylizer = Stylizer(model.path, threads=options.threads, providers=providers)
+    choose_style(stylizer, options)
     any_size = _any_size(stylizer, options)
     pictures = [job for job in jobs if job.kind == "picture"]
     # disable=None: no bar unless stderr is a terminal
@@ -197,6 +207,22 @@ def stylize_file(stylizer: Stylizer, job: Job, options: StylizeOptions) -> str |
     picture = read_picture(job.source, _on_disk(any_size, options), options.max_pixels)
     _stylize_one(any_size, picture, job.target, options)
     return None
+
+
+def choose_style(stylizer: Stylizer, options: StylizeOptions) -> None:
+    """Set the style asked for. Raises UserError for one that will not do, and for none of many."""
+    stylizer.style_over_time(options.style)
+    if options.style is not None and not is_timed(options.style):
+        stylizer.style = options.style
+
+
+def check_timed(jobs: Iterable[Job | RemoteJob], options: StylizeOptions) -> None:
+    """Refuse pictures in a style that changes over time."""
+    picture = next((job.source for job in jobs if job.kind == "picture"), None)
+    if picture is not None and is_timed(options.style):
+        raise UserError(
+            f"--style {options.style} changes over time, which is for videos; {picture} is a picture"
+        )
 
 
 def _any_size(stylizer: Stylizer, options: StylizeOptions) -> AnySizeStylizer:

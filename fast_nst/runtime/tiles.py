@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import onnx
 from PIL import Image
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from fast_nst.errors import UserError
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime import color
 from fast_nst.runtime.failures import explain_failure
+from fast_nst.runtime.fold import fold_style
 from fast_nst.runtime.grid import Tile, make_tiles
 from fast_nst.runtime.moments import Moments
 from fast_nst.runtime.probe import IMAGE, probe_graph, read_graph
@@ -38,6 +40,8 @@ class TiledStylizer:
     are gathered over all tiles before the first tile goes on, and what waits for that lies in scratch files
     (in TMPDIR, nameless).
 
+    The style is the one that `stylizer` has set at the call.
+
     `tile` is the side of a tile in pixels, at least MIN_TILE; None: such that the tensors at work take
     `memory` bytes, of which the process takes a multiple. Pictures no larger than a tile are run whole.
 
@@ -49,7 +53,9 @@ class TiledStylizer:
         if tile is not None and tile < MIN_TILE:
             raise UserError(f"--tile must be at least {MIN_TILE}, not {tile}")
         self._stylizer = stylizer
-        self._model = read_graph(stylizer.source, stylizer.name)
+        self._file = read_graph(stylizer.source, stylizer.name)
+        self._row = stylizer.style_rows(None)
+        self._model = self._folded()
         self._tensors, self._step = probe_graph(self._model, stylizer.name, stylizer.open)
         self._stages = plan_stages(self._model.graph, self._tensors, self._step)
         self.bytes_per_pixel = peak_bytes_per_pixel(self._model.graph, self._tensors)
@@ -100,6 +106,9 @@ class TiledStylizer:
         """Every tile with its result, uint8 [h, w, 3]."""
         per_pixel = scratch_bytes_per_pixel(self._stages, self._tensors)
         check_room(per_pixel * source.shape[0] * source.shape[1])
+        if not np.array_equal(row := self._stylizer.style_rows(None), self._row):
+            self._row = row
+            self._model = self._folded()
         rasters: dict[str, Raster] = {IMAGE: source}
         statistics: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         # disable=None: no bar unless stderr is a terminal
@@ -156,6 +165,10 @@ class TiledStylizer:
             height, width = rows.start + part.shape[0], columns.start + part.shape[1]
             rasters[name] = Plane((height, width, part.shape[2]), part.dtype)
         rasters[name][rows, columns] = part
+
+    def _folded(self) -> onnx.ModelProto:
+        """The graph for the style at hand; what is found out about one holds for all."""
+        return fold_style(self._file, self._row, self._stylizer.name, self._stylizer.open)
 
     def _check(self) -> None:
         """Raise UserError unless a small picture in tiles comes out as in one piece."""

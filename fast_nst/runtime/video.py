@@ -21,6 +21,7 @@ from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replac
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.pipeline import ahead, behind
 from fast_nst.runtime.smooth import Smoother
+from fast_nst.runtime.styles import Styles
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.runtime.video_reader import VideoReader
 from fast_nst.runtime.video_writer import CODECS, VideoWriter, can_hold, choose_codec, keeps_pixel_aspect
@@ -38,6 +39,9 @@ _GPU_BATCH = 4  # on a CPU a batch is no faster than its frames one by one, and 
 class VideoOptions:
     """How a video is stylized."""
 
+    style: Styles | None = None
+    """Of a file of many styles: a name, a mixture, or one that changes, as in "waves@0,udnie@10" (seconds of
+    the result). Default: the stylizer's."""
     size: int | None = None
     """Longer side in pixels of the frames; the other one is then even. Default: the video's own size."""
     strength: float = 1.0
@@ -114,6 +118,7 @@ def stylize_video(
     target = Path(target)
     partial = target.with_name(f"{target.stem}.partial{target.suffix}")
     smoother = Smoother() if options.smooth else None
+    style_at = stylizer.style_over_time(options.style)
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
     with (
         _open_source(source, target, options) as reader,
@@ -134,7 +139,9 @@ def stylize_video(
             tqdm(total=reader.clip.frames, desc=target.name, unit="frame", disable=None, delay=1) as bar,
         ):
             for group in _batches(steps, batch):
-                for step, result in zip(group, _stylize(stylizer, group, options), strict=True):
+                shown = [step.pts * reader.clip.time_base for step in group if step.pixels is not None]
+                styles = [style_at(float(seconds)) for seconds in shown]
+                for step, result in zip(group, _stylize(stylizer, group, styles, options), strict=True):
                     put((step, result))
                     if result is not None:
                         frames, end = frames + 1, step.pts + step.duration
@@ -246,12 +253,15 @@ def _batches(steps: Iterable[Step], size: int) -> Iterator[list[Step]]:
         yield group
 
 
-def _stylize(stylizer: Stylizer, group: list[Step], options: VideoOptions) -> Iterator[np.ndarray | None]:
-    """The stylized frame of each step, None where it has none."""
+def _stylize(
+    stylizer: Stylizer, group: list[Step], styles: list[np.ndarray], options: VideoOptions
+) -> Iterator[np.ndarray | None]:
+    """The stylized frame of each step, None where it has none; ``styles`` are those of the frames."""
     frames = [step.pixels for step in group if step.pixels is not None]
     results: Iterator[np.ndarray] = iter(())
     if frames:
         batch = frames[0][None] if len(frames) == 1 else np.stack(frames)
-        results = iter(stylizer(batch, strength=options.strength, preserve_color=options.preserve_color))
+        shares, color = np.stack(styles), options.preserve_color
+        results = iter(stylizer(batch, style=shares, strength=options.strength, preserve_color=color))
     for step in group:
         yield None if step.pixels is None else next(results)

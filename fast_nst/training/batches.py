@@ -1,4 +1,4 @@
-"""The pictures a style is trained from, ready for the loop: content batches, held-out ones, the style."""
+"""The content pictures of a training, ready for the loop: batches, and held-out ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import resources
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,19 +30,6 @@ from fast_nst.training.guard import leave_signals_to_trainer
 
 logger = logging.getLogger("fast_nst")
 T = TypeVar("T")
-
-
-def style_path(style: str | None) -> Path:
-    """The style picture's file; 'strokes' is the one that ships.
-
-    Raises:
-        UserError: none given, or no such file.
-    """
-    if style is None:
-        raise UserError("--style is missing: give a picture, or 'strokes', the one that ships")
-    if style == "strokes":
-        return Path(str(resources.files("fast_nst") / "assets" / "strokes.jpg"))
-    return Path(style)
 
 
 def training_batches(

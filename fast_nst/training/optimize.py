@@ -159,7 +159,7 @@ def optimize(
         if config.style_size is not None:
             short = max(1, round(config.style_size * size / config.size))
         sized = resize(style, shorter_side(style, short))
-        loss = perceptual_loss(loss_config, network, sized, device)
+        loss = perceptual_loss(loss_config, network, [sized], device)
         descent = Descent(pixels, picture_loss(loss, target, config), config.optimizer, config.lr)
         history, first = [], 0
         if state is not None:

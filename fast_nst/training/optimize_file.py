@@ -20,10 +20,10 @@ from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.files import check_writable, whole_file
 from fast_nst.pictures import encode_picture, writable_format
 from fast_nst.stop import StopRequest
-from fast_nst.training.batches import style_path
 from fast_nst.training.optimize import OptimizeConfig, Optimized, Step, optimize, scale_sizes
 from fast_nst.training.report import to_pixels
 from fast_nst.training.run import writing
+from fast_nst.training.styles import style_path
 
 logger = logging.getLogger("fast_nst")
 SAVE_EVERY = 30.0  # seconds: under lbfgs the state is some forty times the picture

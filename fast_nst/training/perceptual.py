@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -40,20 +41,19 @@ def _taps(config: PerceptualConfig) -> tuple[str, ...]:
 def perceptual_loss(
     config: PerceptualConfig,
     network: LossNetwork,
-    style: Tensor,
+    styles: Sequence[Tensor],
     device: torch.device,
     layout: torch.memory_format = torch.contiguous_format,
 ) -> PerceptualLoss:
-    """The loss against ``style`` [1, 3, H, W] on ``device``; the first two are from `resolve_loss`."""
+    """The loss against ``styles``, [1, 3, H, W] each, on ``device``; see `resolve_loss` for the first two."""
     network.to(device).to(memory_format=layout)
     *style_taps, content_tap = _taps(config)
     loss = PerceptualLoss(
         network,
-        style.to(device),
+        [style.to(device) for style in styles],
         style_taps,
         content_tap,
         config.weights,
         bool(config.smoothing),
-        config.downscale,
     )
     return loss.to(device)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from fast_nst.config import TrainConfig
+from fast_nst.contract import STYLES, styles_to_json
+from fast_nst.crops import load_image
 from fast_nst.errors import one_line
 from fast_nst.export import style_metadata
 from fast_nst.losses import PerceptualLoss, floats
@@ -20,24 +24,61 @@ from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture
 from fast_nst.training.run import TrainState, write_text
+from fast_nst.training.styles import Style, styles_sha256
 
 
 @torch.no_grad()
-def validate(network: nn.Module, loss: PerceptualLoss, pictures: Tensor, batch: int) -> dict[str, float]:
-    """Mean loss terms of ``network`` on held-out pictures [N, 3, H, W], in float32."""
-    sums: dict[str, float] = {}
-    for part in pictures.split(batch):
-        terms = floats(loss(network(part), part))
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value * len(part)
-    return {name: value / len(pictures) for name, value in sums.items()}
+def validate(
+    network: nn.Module, loss: PerceptualLoss, pictures: Tensor, batch: int
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Loss terms of ``network`` on held-out pictures [N, 3, H, W], in float32: their mean, and each style's.
+
+    The pictures are dealt to the styles in turn, until all pictures and all styles had their turn.
+    """
+    styles = loss.styles
+    sums: list[dict[str, float]] = [{} for _ in range(styles)]
+    pairs = max(len(pictures), styles)
+    counts = [len(range(style, pairs, styles)) for style in range(styles)]
+    for style, terms in enumerate(sums):
+        numbers = [pair % len(pictures) for pair in range(style, pairs, styles)]
+        for part in pictures[numbers].split(batch):
+            same = torch.full((len(part),), style, device=part.device)
+            painted = network(part, _one_hot(style, styles, part))
+            for name, value in floats(loss(painted, part, same)).items():
+                terms[name] = terms.get(name, 0.0) + value * len(part) / counts[style]
+    means = {name: float(np.mean([terms[name] for terms in sums])) for name in sums[0]}
+    return means, sums
+
+
+def _one_hot(style: int, styles: int, like: Tensor) -> Tensor:
+    return torch.eye(styles, device=like.device)[style : style + 1]
 
 
 @torch.no_grad()
-def sample_sheet(network: nn.Module, pictures: Tensor) -> np.ndarray:
-    """Content above stylized, side by side; [N, 3, H, W] to uint8 [2H, N*W, 3]."""
-    rows = [torch.cat(list(row), dim=2) for row in (pictures, network(pictures).float())]
-    return to_pixels(torch.cat(rows, dim=1))
+def sample_sheet(network: nn.Module, pictures: Tensor, styles: int) -> np.ndarray:
+    """One style: content above stylized; many: what each makes of a content, these in turn; uint8."""
+    if styles == 1:
+        painted = network(pictures, _one_hot(0, 1, pictures)).float()
+        return to_pixels(torch.cat([torch.cat(list(row), dim=2) for row in (pictures, painted)], dim=1))
+    return tiles([to_pixels(image) for image in _paintings(network, pictures, styles)])
+
+
+def _paintings(network: nn.Module, pictures: Tensor, styles: int) -> list[Tensor]:
+    """What every style makes of a picture, the pictures in turn; [3, H, W] each."""
+    numbers = [style % len(pictures) for style in range(styles)]
+    return [
+        network(pictures[number : number + 1], _one_hot(style, styles, pictures))[0].float()
+        for style, number in enumerate(numbers)
+    ]
+
+
+def tiles(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one size, uint8 [H, W, 3], in about as many rows as columns."""
+    columns = math.ceil(len(pictures) ** 0.5)
+    blank = np.full_like(pictures[0], 255)
+    padded = [*pictures, *[blank] * (-len(pictures) % columns)]
+    rows = [np.concatenate(padded[start : start + columns], 1) for start in range(0, len(padded), columns)]
+    return np.concatenate(rows)
 
 
 def to_pixels(image: Tensor) -> np.ndarray:
@@ -45,14 +86,18 @@ def to_pixels(image: Tensor) -> np.ndarray:
     return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
-def preview(style: Tensor, network: nn.Module, pictures: Tensor) -> np.ndarray:
-    """The card's picture: the style, then the sample sheet; uint8 [2H, W, 3]."""
-    sheet = sample_sheet(network, pictures)
-    picture = Image.fromarray(to_pixels(style[0]))
-    height = sheet.shape[0]
-    width = max(1, round(picture.width * height / picture.height))
-    scaled = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
-    return np.concatenate([scaled, sheet], axis=1)
+@torch.no_grad()
+def preview(styles: Sequence[Style], network: nn.Module, pictures: Tensor) -> np.ndarray:
+    """The card's picture: the style, then the sample sheet; of many styles each beside a painting; uint8."""
+    originals = [Image.fromarray(to_pixels(load_image(style.file)[0])) for style in styles]
+    if len(styles) == 1:
+        sheet = sample_sheet(network, pictures, 1)
+        size = (max(1, round(originals[0].width * sheet.shape[0] / originals[0].height)), sheet.shape[0])
+        return np.concatenate([np.asarray(originals[0].resize(size, Image.Resampling.LANCZOS)), sheet], 1)
+    painted = [to_pixels(image) for image in _paintings(network, pictures, len(styles))]
+    size = (painted[0].shape[1], painted[0].shape[0])
+    fitted = [np.asarray(ImageOps.fit(picture, size, Image.Resampling.LANCZOS)) for picture in originals]
+    return tiles([np.concatenate(pair, 1) for pair in zip(fitted, painted, strict=True)])
 
 
 def write_preview(path: Path, pixels: np.ndarray) -> None:
@@ -60,21 +105,22 @@ def write_preview(path: Path, pixels: np.ndarray) -> None:
     encode_picture(path, pixels, quality=88)
 
 
-def about_style(
-    config: TrainConfig, style_file: Path, style_sha256: str, loss_network: LossNetwork
-) -> dict[str, str]:
+def about_styles(config: TrainConfig, styles: Sequence[Style], loss_network: LossNetwork) -> dict[str, str]:
     """What the exported file says of its origin."""
-    return style_metadata(
-        {
-            "style": config.style_name,
-            "style_sha256": style_sha256,
-            "loss_network": loss_network.info.name,
-            "loss_network_sha256": loss_network.weights_sha256,
-            "license": config.license,
-            "attribution": config.attribution,
-            "config": without_folders({**config.to_dict(), "style": style_file.name, "output": None}),
-        }
-    )
+    about = {
+        "style": config.style_name,
+        "style_sha256": styles_sha256(styles),
+        "loss_network": loss_network.info.name,
+        "loss_network_sha256": loss_network.weights_sha256,
+        "license": config.license,
+        "attribution": config.attribution,
+        "config": without_folders(
+            {**config.to_dict(), "style": Path(config.style or "").name, "output": None}
+        ),
+    }
+    if len(styles) > 1:
+        about[STYLES] = styles_to_json([style.info for style in styles])
+    return style_metadata(about)
 
 
 def without_folders(value: Any) -> Any:
@@ -99,6 +145,8 @@ def write_card(
     validation: dict[str, float],
     about: dict[str, Any],
     images: int,
+    styles: Sequence[Style],
+    of_styles: Sequence[dict[str, float]],
 ) -> None:
     """card.md of a finished run: preview, recipe, losses, origin."""
     rate = images / state.seconds if state.seconds else 0.0
@@ -106,7 +154,9 @@ def write_card(
     rows = {
         "network": describe(config.network),
         "loss network": f"{shown['loss']['network']} (weights sha256 {about['loss_network_sha256'][:16]})",
-        "style picture": f"{shown['style']} (sha256 {about['style_sha256'][:16]})",
+        ("style picture" if len(styles) == 1 else "style pictures"): (
+            f"{shown['style']} (sha256 {about['style_sha256'][:16]})"
+        ),
         "content": shown["content"],
         "started from": shown["init_from"] or "random weights",
         "steps x pictures": f"{config.steps} x {images // config.steps}, {config.data.size} px",
@@ -119,6 +169,12 @@ def write_card(
     }
     cells = {name: one_line(value).replace("|", "\\|") for name, value in rows.items()}
     table = "\n".join(f"| {name} | {value} |" for name, value in cells.items())
+    if len(styles) > 1:
+        table += "\n\n| style | content | style | license | attribution |\n|---|---|---|---|---|"
+        for style, terms in zip(styles, of_styles, strict=True):
+            losses = f"{terms['content']:.3f} | {terms['style']:.3f}"
+            origin = f"{style.info.license} | {style.info.attribution or '-'}"
+            table += f"\n| {style.info.name} | {losses} | {origin} |"
     text = (
         f"# {config.style_name}\n\n![style, contents, stylized](preview.jpg)\n\n"
         f"| | |\n|---|---|\n{table}\n\n"

@@ -50,7 +50,7 @@ class TrainState:
     bad_in_a_row: int = 0
     """Skipped steps since the last good one."""
     style_sha256: str = ""
-    """Hash of the style picture the run was started with."""
+    """Hash of the style pictures the run was started with."""
     content_sha256: str = ""
     """Hash of the names in the content folder the run was started with."""
     averaged: int = 0
@@ -247,13 +247,13 @@ def load_checkpoint(accelerator: Accelerator, path: Path, average: AveragedModel
 
 
 def check_same_inputs(config: TrainConfig, saved: TrainState, now: TrainState) -> None:
-    """Refuse to go on with another style picture, other content files or another number of processes.
+    """Refuse to go on with other style pictures, other content files or another number of processes.
 
     Raises:
         UserError: says which.
     """
     if saved.style_sha256 != now.style_sha256:
-        raise UserError(f"cannot resume {config.run_folder}: the style picture has changed since")
+        raise UserError(f"cannot resume {config.run_folder}: the style pictures have changed since")
     if saved.content_sha256 != now.content_sha256:
         raise UserError(
             f"cannot resume {config.run_folder}: pictures were added to or taken from {config.content} since"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from fast_nst.config import TrainConfig
+from fast_nst.networks.blocks import ConditionalInstanceNorm
 
 
 class OptimizerChoice(Protocol):
@@ -28,16 +29,19 @@ class OptimizerChoice(Protocol):
 
 
 def make_optimizer(network: nn.Module, config: OptimizerChoice) -> torch.optim.Optimizer:
-    """Adam or AdamW; weight decay on convolution weights only, none on biases and norms."""
-    groups = [
-        {
-            "params": [p for p in network.parameters() if p.ndim > 1],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    """Adam or AdamW over what requires gradients; weight decay on convolution and linear weights only."""
+    norms = [m for m in network.modules() if isinstance(m, ConditionalInstanceNorm)]
+    plain = {id(parameter) for norm in norms for parameter in norm.parameters()}
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": config.weight_decay},
+        {"params": [], "weight_decay": 0.0},
     ]
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and id(parameter) not in plain
+            groups[0 if decays else 1]["params"].append(parameter)
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr)
+    return kind([group for group in groups if group["params"]], lr=config.lr)
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:

@@ -1,12 +1,12 @@
-"""Train a style: Johnson et al. 2016 with accelerate. Reads top to bottom; `train` is the recipe."""
+"""Train styles with accelerate: Johnson et al. 2016; many at once as Dumoulin et al. 2017. `train` is it."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,15 +23,14 @@ from fast_nst.config import TrainConfig
 from fast_nst.crops import load_image, to_float
 from fast_nst.data import open_content
 from fast_nst.errors import Interrupted, UserError
-from fast_nst.export import export_run, weights_file
+from fast_nst.export import export_run
 from fast_nst.losses import PerceptualLoss, floats
-from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
-from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.networks.transform import TransformNetwork, save_transform
 from fast_nst.stop import StopRequest
 from fast_nst.training import report
-from fast_nst.training.batches import note_unreadable, style_path, training_batches, validation_pictures
+from fast_nst.training.batches import note_unreadable, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard
-from fast_nst.training.objective import find_teacher, objective
+from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
@@ -48,9 +47,16 @@ from fast_nst.training.run import (
     writing,
 )
 from fast_nst.training.schedule import learning_rate, make_optimizer
+from fast_nst.training.styles import (
+    Style,
+    adopt_styles,
+    draw_styles,
+    find_styles,
+    start_network,
+    styles_sha256,
+)
 
 logger = logging.getLogger("fast_nst")
-SHIPPED_BASES = ("base", "base-antialiased", "base-fast", "base-tiny")
 
 
 def train(config: TrainConfig) -> Path:
@@ -63,30 +69,37 @@ def train(config: TrainConfig) -> Path:
     accelerator = start_accelerator(config.mixed_precision)
     set_seed(config.seed)
     refuse_own_samples(config)
-    style_file = style_path(config.style)
-    style = load_image(style_file, config.loss.style_size)
+    styles = find_styles(config)
+    style_pictures = [load_image(style.file, config.loss.style_size) for style in styles]
     content = open_content(config.content, config.data, config.seed)
     loss_config, loss_network = resolve_loss(config.loss)
-    config = replace(config, loss=loss_config)
+    config, former, former_about = start_network(replace(config, loss=loss_config))
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    teacher = find_teacher(config.loss.teacher, device, layout)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
-    network = initial_network(config) if checkpoint is None else TransformNetwork(config.network)
     if accelerator.is_main_process:
         open_run(config)
     accelerator.wait_for_everyone()
 
-    loss = perceptual_loss(config.loss, loss_network, style, device, layout)
+    loss = perceptual_loss(config.loss, loss_network, style_pictures, device, layout)
+    held_out = validation_pictures(content, config).to(device, memory_format=layout)
+    if former is None or checkpoint is not None:
+        network = TransformNetwork(config.network, len(styles))
+    else:
+        network = adopt_styles(former.to(device), former_about, styles, loss, held_out)
+    if config.train == "norms":
+        network.requires_grad_(False)
+        for norm in network.norms().values():
+            norm.requires_grad_(True)
     network.to(device).to(memory_format=layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     state = TrainState(
-        style_sha256=hashlib.sha256(style_file.read_bytes()).hexdigest(),
+        style_sha256=styles_sha256(styles),
         content_sha256=content.fingerprint,
         processes=accelerator.num_processes,
     )
-    about = report.about_style(config, style_file, state.style_sha256, loss_network)
+    about = report.about_styles(config, styles, loss_network)
     if config.compile:
         network.compile()
         loss_network.compile()
@@ -99,8 +112,6 @@ def train(config: TrainConfig) -> Path:
     else:
         note_unreadable(content.unreadable, state.unreadable)
         save_checkpoint(accelerator, config.run_folder, state, average, about)
-
-    held_out = validation_pictures(content, config).to(device, memory_format=layout)
 
     def roll_back() -> None:
         load_checkpoint(accelerator, checkpoint_folder(config.run_folder, state.good_step), average)
@@ -136,9 +147,12 @@ def train(config: TrainConfig) -> Path:
                 images = batch.images.to(device, non_blocking=True)
                 images = to_float(images).contiguous(memory_format=layout)
                 with nullcontext() if last else accelerator.no_sync(model):
+                    first = (state.step * config.optimizer.accumulate + part) * accelerator.num_processes
+                    first = (first + accelerator.process_index) * config.data.batch
+                    style = draw_styles(config.seed, first, len(images), len(styles)).to(device)
                     with accelerator.autocast():
-                        seed = (config.seed, state.step, part)
-                        terms = objective(model, images, loss, config.loss, seed, teacher)
+                        seed = (config.seed, 8, state.step, part)
+                        terms = objective(model, images, style, loss, config.loss, seed)
                     accelerator.backward(terms["total"] / config.optimizer.accumulate)
                 losses_finite &= torch.isfinite(terms["total"].detach())
             clip = config.optimizer.clip or math.inf
@@ -162,7 +176,7 @@ def train(config: TrainConfig) -> Path:
                     writer.add_scalar(f"train/{name}", float(value), state.step)
                 progress.set_postfix_str(f"loss {values['total']:.3f} lr {lr:.1e}", refresh=False)
             if writer is not None and due(state.step, config.log.validate, config.steps):
-                validation = write_validation(config, state, average, loss, held_out, writer)
+                validation = write_validation(config, state, average, loss, held_out, styles, writer)
                 summary = " ".join(f"{k} {validation[k]:.4f}" for k in ("content", "style", "tv"))
                 message = f"step {state.step}: validation {validation['total']:.4f} ({summary})"
                 logger.info(message) if progress.disable else progress.write(message, file=sys.stderr)
@@ -177,41 +191,9 @@ def train(config: TrainConfig) -> Path:
             if stopping and state.step < config.steps:
                 raise Interrupted(stopping, f"stopped at step {state.step}, state saved: go on with --resume")
     if writer is not None:
-        finish(config, state, average, loss, held_out, style, about)
+        finish(config, state, average, loss, held_out, styles, about)
     accelerator.wait_for_everyone()
     return config.run_folder
-
-
-def initial_network(config: TrainConfig) -> TransformNetwork:
-    """Random weights, or those of ``init_from``; see `network_to_start_from`."""
-    if config.init_from is None:
-        return TransformNetwork(config.network)
-    return network_to_start_from(config.init_from, config.network)
-
-
-def network_to_start_from(source: str, wanted: TransformConfig) -> TransformNetwork:
-    """The network that `--init-from` names: a run, a weights file or one of `SHIPPED_BASES`, made ``wanted``.
-
-    Raises:
-        UserError: nothing to start from there, or another architecture.
-    """
-    if source in SHIPPED_BASES:
-        path = checkpoints_dir() / f"{source}.safetensors"
-    elif Path(source).exists():
-        path = weights_file(Path(source))
-    else:
-        shipped = ", ".join(SHIPPED_BASES)
-        raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({shipped})")
-    network, _ = load_transform(path)
-    theirs = network.config
-    if replace(theirs, antialias=wanted.antialias) != wanted:
-        raise UserError(
-            f"--init-from {source} has another architecture: add --network.kind {theirs.kind}"
-            f" --network.width {theirs.width} --network.blocks {theirs.blocks}"
-        )
-    adapted = TransformNetwork(wanted)  # antialiasing adds no weights
-    adapted.load_state_dict(network.state_dict())
-    return adapted
 
 
 def write_validation(
@@ -220,13 +202,18 @@ def write_validation(
     average: nn.Module,
     loss: PerceptualLoss,
     held_out: Tensor,
+    styles: Sequence[Style],
     writer: SummaryWriter,
 ) -> dict[str, float]:
     """Losses of the averaged weights on the held-out pictures, and a sheet of samples."""
-    validation = report.validate(average, loss, held_out, config.data.batch)
+    validation, of_styles = report.validate(average, loss, held_out, config.data.batch)
     for name, value in validation.items():
         writer.add_scalar(f"validation/{name}", value, state.step)
-    sheet = report.sample_sheet(average, held_out[: config.log.samples])
+    if len(styles) > 1:
+        for style, terms in zip(styles, of_styles, strict=True):
+            for name in ("content", "style"):
+                writer.add_scalar(f"validation_{name}/{style.info.name}", terms[name], state.step)
+    sheet = report.sample_sheet(average, held_out[: config.log.samples], len(styles))
     writer.add_image("samples", sheet, state.step, dataformats="HWC")
     report.write_preview(config.run_folder / "samples" / f"step-{state.step:08d}.jpg", sheet)
     return validation
@@ -251,25 +238,25 @@ def finish(
     average: AveragedModel,
     loss: PerceptualLoss,
     held_out: Tensor,
-    style: Tensor,
+    styles: Sequence[Style],
     about: dict[str, str],
 ) -> None:
     """Write model.safetensors, model.onnx, preview.jpg and card.md."""
     folder = config.run_folder
-    validation = report.validate(average, loss, held_out, config.data.batch)
+    validation, of_styles = report.validate(average, loss, held_out, config.data.batch)
     if not math.isfinite(validation["total"]) or state.skipped >= config.steps:
         raise UserError(
             f"nothing was learned: {state.skipped} of {config.steps} steps were not finite and the validation"
             f" loss is {validation['total']:.3g}; lower --optimizer.lr or --loss.weights"
         )
-    picture = report.preview(style, average, held_out[: config.log.samples])
+    picture = report.preview(styles, average, held_out[: config.log.samples])
     with writing(folder):
         assert isinstance(average.module, TransformNetwork)
         save_transform(average.module, folder / "model.safetensors", about)
         report.write_preview(folder / "preview.jpg", picture)
     target, parity = export_run(folder)
     images = config.steps * config.data.batch * config.optimizer.accumulate * state.processes
-    report.write_card(config, state, validation, about, images)
+    report.write_card(config, state, validation, about, images, styles, of_styles)
     if state.unreadable:
         logger.warning("%d content pictures were unreadable and skipped", len(state.unreadable))
     logger.info("wrote %s (torch and ONNX Runtime differ by at most %d grey level)", target, parity.worst)

@@ -22,7 +22,7 @@ from fast_nst.config import TrainConfig
 from fast_nst.networks.transform import TransformNetwork
 from fast_nst.runtime.benchmark_worker import serve, time_calls
 from fast_nst.runtime.machine import peak_memory
-from fast_nst.training.objective import find_teacher, objective
+from fast_nst.training.objective import objective
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.schedule import make_optimizer
 from fast_nst.training.throughput import PEER
@@ -86,8 +86,7 @@ def our_step(config: TrainConfig, variant: str, device: torch.device) -> Step:
     network = TransformNetwork(config.network).to(device).to(memory_format=layout)
     loss_config, loss_network = resolve_loss(config.loss)
     style = torch.rand(1, 3, config.loss.style_size, config.loss.style_size)
-    loss = perceptual_loss(loss_config, loss_network, style, device, layout)
-    teacher = find_teacher(config.loss.teacher, device, layout)
+    loss = perceptual_loss(loss_config, loss_network, [style], device, layout)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     for group in optimizer.param_groups:
@@ -96,6 +95,7 @@ def our_step(config: TrainConfig, variant: str, device: torch.device) -> Step:
         network.compile()
         loss_network.compile()
     images = noise(config, device).contiguous(memory_format=layout)
+    numbers = torch.zeros(len(images), dtype=torch.long, device=device)
     count = 0
 
     def step() -> None:
@@ -103,7 +103,7 @@ def our_step(config: TrainConfig, variant: str, device: torch.device) -> Step:
         count += 1
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16) if "bf16" in variant else nullcontext():
-            total = objective(network, images, loss, config.loss, (config.seed, count, 0), teacher)["total"]
+            total = objective(network, images, numbers, loss, config.loss, (config.seed, count))["total"]
         total.backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip or float("inf"))
         if bool(torch.isfinite(norm)):

@@ -26,7 +26,7 @@ import report
 
 from fast_nst.builtin import heldout_photographs
 from fast_nst.pictures import encode_picture
-from fast_nst.training.batches import style_path
+from fast_nst.training.styles import style_path
 
 
 def parse() -> argparse.Namespace:

@@ -21,7 +21,7 @@ from fast_nst.training.optimize import OptimizeConfig, optimize
 from fast_nst.training.report import to_pixels
 
 # More style and less smoothing than the defaults, so that it is seen what each network takes for style.
-WEIGHTS = LossWeights(content=1, style=30, tv=5, lattice=0)
+WEIGHTS = LossWeights(content=1, style=30, tv=5)
 Found = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
@@ -45,7 +45,7 @@ def perceptual(
     """The loss terms of a picture under one network."""
     network = open_network(source)
     info = network.info
-    loss = PerceptualLoss(network, style, info.style_taps, info.content_tap, WEIGHTS, smoothing)
+    loss = PerceptualLoss(network, [style], info.style_taps, info.content_tap, WEIGHTS, smoothing)
     target = loss.content_target(content)
     return lambda picture: loss.compare(picture, target)
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from fast_nst.runtime.models import list_models
+from fast_nst.shipped import list_models
 from fast_nst.srgb import srgb_profile
 
 Kind = Literal["picture", "video", "model", "other"]

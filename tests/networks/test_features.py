@@ -7,17 +7,20 @@ import pickle
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
 
-from fast_nst.builtin import heldout_photographs, make_picture
-from fast_nst.crops import to_float, to_tensor
 from fast_nst.errors import UserError
 from fast_nst.networks import vgg
-from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
-from fast_nst.runtime.models import checkpoints_dir
+from fast_nst.networks.features import (
+    CONTENT_TAP,
+    IMAGENET_STD,
+    STYLE_TAPS,
+    load_loss_network,
+    read_weights,
+)
+from fast_nst.shipped import checkpoints_dir
 
 
 def torchvision_layers() -> torch.nn.Sequential:
@@ -65,7 +68,7 @@ def test_taps_are_torchvisions_layers_by_name(torchvision_vgg19: Path, tap: str,
 
 def test_a_file_with_only_the_convolutions_is_enough(torchvision_vgg19: Path, tmp_path: Path) -> None:
     state = torch.load(torchvision_vgg19, weights_only=True)
-    upto = vgg.vgg19_layer_names().index("conv3_1")
+    upto = vgg.layer_names().index("conv3_1")
     convs = {
         key: value
         for key, value in state.items()
@@ -110,13 +113,13 @@ def test_failed_download_says_so_and_names_the_ways_out(
     text = str(caught.value)
     assert "could not be downloaded" in text
     assert "path of a local file" in text
-    assert "vgg19-compact" in text
+    assert "vgg16" in text
 
 
 def test_only_the_layers_up_to_the_deepest_tap_are_built() -> None:
-    assert load_loss_network("vgg19-compact", ["relu2_1", "relu3_2"]).tap_names[-1] == "relu3_2"
-    whole = load_loss_network("vgg19-compact")
-    assert whole.tap_names[-1] == "relu5_1"
+    assert load_loss_network("vgg16", ["relu2_1", "relu3_2"]).tap_names[-1] == "relu3_2"
+    whole = load_loss_network("vgg16")
+    assert whole.tap_names[-1] == "relu4_3"
     ran: list[str] = []
     for name, layer in whole.layers.named_children():
         layer.register_forward_hook(lambda *_, name=name: ran.append(name))
@@ -126,7 +129,7 @@ def test_only_the_layers_up_to_the_deepest_tap_are_built() -> None:
 
 def test_unknown_taps_names_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="relu9_9"):
-        load_loss_network("vgg19-compact", ["relu9_9"])
+        load_loss_network("vgg16", ["relu9_9"])
     with pytest.raises(UserError, match="vgg91"):
         load_loss_network("vgg91")
     (tmp_path / "a.pth").write_bytes(b"nothing of the kind")
@@ -154,43 +157,89 @@ def test_code_inside_a_weights_file_is_never_run(tmp_path: Path) -> None:
 
 
 def test_a_loss_network_is_frozen_and_stays_in_eval_mode() -> None:
-    network = load_loss_network("vgg19-compact")
+    network = load_loss_network("vgg16")
     network.train()
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_compact_network_ships_small_alive_and_described() -> None:
-    path = checkpoints_dir() / "vgg19-compact.safetensors"
-    assert path.stat().st_size < 2_000_000
-    network = load_loss_network("vgg19-compact")
-    assert network.info.license.startswith("MIT")
-    assert "distill" in network.info.origin
-    pictures = [pixels[:256, :256] for _, pixels in heldout_photographs()]
-    pictures += [make_picture(np.random.default_rng(i), 256) for i in range(6)]
-    batch = to_float(torch.stack([to_tensor(p) for p in pictures]))
-    features = network(batch, (*STYLE_TAPS, CONTENT_TAP))
-    for tap, value in features.items():
-        dead = int((value.amax((0, 2, 3)) == 0).sum())
-        assert dead == 0, f"{dead} dead channels at {tap}"
+def test_the_original_vgg16_ships_with_its_taps_and_license() -> None:
+    path = checkpoints_dir() / "vgg16.safetensors"
+    assert path.stat().st_size < 15_500_000
+    network = load_loss_network("vgg16")
+    assert network.info.license == "CC BY 4.0"
+    assert "Simonyan" in network.info.origin
+    assert network.info.style_taps == ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # Johnson et al. 2016
+    assert network.tap_names[-1] == "relu4_3"
+
+
+def vgg16_state() -> dict[str, torch.Tensor]:
+    """The shipped weights under torchvision's keys, in float32, with a classifier that says nothing."""
+    weights, _ = read_weights(checkpoints_dir() / "vgg16.safetensors")
+    numbers = {name: number for number, name in enumerate(vgg.layer_names(16))}
+    keys = {name: f"features.{numbers[name.split('.')[0]]}.{name.split('.')[1]}" for name in weights}
+    state = {keys[name]: value.float() for name, value in weights.items()}
+    return {**state, "classifier.0.weight": torch.full((2, 2), torch.nan)}
+
+
+def test_vgg16_sees_rgb_from_0_to_255_less_the_mean_it_was_trained_with() -> None:
+    layers = make_layers(cfgs["D"])[:16].eval()  # up to relu3_3
+    layers.load_state_dict(
+        {
+            k.removeprefix("features."): v
+            for k, v in vgg16_state().items()
+            if int(k.split(".")[1]) < 16 and k.startswith("features")
+        }
+    )
+    images = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(5))
+    mean = torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        expected = layers(255 * images - mean)
+    features = load_loss_network("vgg16", ["relu3_3"])(images, ["relu3_3"])["relu3_3"]
+    middle = (..., slice(11, 13), slice(11, 13))  # where no border reaches
+    assert torch.allclose(features[middle], expected[middle], rtol=1e-3, atol=0.1)
+
+
+def test_torchvisions_file_of_the_original_vgg16_is_known_for_what_it_is(tmp_path: Path) -> None:
+    """`VGG16_Weights.IMAGENET1K_FEATURES` has another mean than torchvision's other weights."""
+    state = vgg16_state()
+    torch.save({k: v * (1 + 2e-4) if "features" in k else v for k, v in state.items()}, tmp_path / "f.pth")
+    found, shipped = load_loss_network(str(tmp_path / "f.pth")), load_loss_network("vgg16")
+    assert (found.info.name, found.info.mean, found.info.std) == (
+        "vgg16",
+        shipped.info.mean,
+        shipped.info.std,
+    )
+    torch.save({k: v * 1.05 for k, v in state.items()}, tmp_path / "other.pth")
+    other = load_loss_network(str(tmp_path / "other.pth"))
+    assert other.info.std == IMAGENET_STD
+    assert other.info.style_taps == shipped.info.style_taps
+
+
+def test_a_run_folder_of_a_backbone_is_a_loss_network(tmp_path: Path) -> None:
+    shutil.copy(checkpoints_dir() / "vgg16.safetensors", tmp_path / "model.safetensors")
+    assert load_loss_network(str(tmp_path), ["relu1_1"]).tap_names[-1] == "relu1_1"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty is a folder without model\.safetensors"):
+        load_loss_network(str(tmp_path / "empty"))
 
 
 def test_a_picture_too_small_for_the_deepest_tap_is_refused_in_words() -> None:
-    network = load_loss_network("vgg19-compact")
-    with pytest.raises(UserError, match="12x12 px is too small"):
-        network(torch.rand(1, 3, 12, 12), ["relu5_1"])
+    network = load_loss_network("vgg16")
+    with pytest.raises(UserError, match="6x6 px is too small"):
+        network(torch.rand(1, 3, 6, 6), ["relu4_3"])
 
 
 def test_the_hash_tells_weights_apart(torchvision_vgg19: Path) -> None:
     a = load_loss_network(str(torchvision_vgg19), ["relu1_1"]).weights_sha256
-    b = load_loss_network("vgg19-compact", ["relu1_1"]).weights_sha256
+    b = load_loss_network("vgg16", ["relu1_1"]).weights_sha256
     assert len(a) == len(hashlib.sha256().hexdigest())
     assert a != b
 
 
 def test_average_pooling_takes_the_place_of_max_pooling() -> None:
     images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-    average = load_loss_network("vgg19-compact", ["relu2_1"], pooling="average")
+    average = load_loss_network("vgg16", ["relu2_1"], pooling="average")
     first = average(images, ["relu1_2"])["relu1_2"]
     pooled = average(images, ["pool1"])["pool1"]
     assert torch.allclose(pooled, torch.nn.functional.avg_pool2d(first, 2))
@@ -207,8 +256,7 @@ def test_an_untrained_vgg19_is_the_same_every_time_and_keeps_its_variance() -> N
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on CPUs")
 def test_a_compiled_loss_network_gives_the_same_features_and_gradients() -> None:
-    """Its replication padding failed to compile in channels_last, and `train --compile` with it."""
-    network = load_loss_network("vgg19-compact", ["relu1_2"])
+    network = load_loss_network("vgg16", ["relu1_2"])
     network.to(memory_format=torch.channels_last)
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(4))
 

@@ -86,7 +86,7 @@ def test_an_older_file_without_counters_of_batches_is_taken(
     images = torch.rand(1, 3, 32, 32)
     old, new = (load_loss_network(str(path)) for path in (tmp_path / "old.pth", torchvision_resnet50))
     assert torch.equal(old(images, ["layer1_0"])["layer1_0"], new(images, ["layer1_0"])["layer1_0"])
-    with pytest.raises(UserError, match="average is for VGG19"):
+    with pytest.raises(UserError, match="average is for VGGs"):
         load_loss_network(str(torchvision_resnet50), pooling="average")
 
 

@@ -20,7 +20,7 @@ from fast_nst.cli import main
 from fast_nst.runtime.benchmark import BenchmarkOptions, parse_sizes
 from fast_nst.runtime.benchmark_report import BenchmarkReport
 from fast_nst.runtime.machine import doubts
-from fast_nst.runtime.models import resolve_model, unique_names
+from fast_nst.runtime.models import Model, find_model, short_name, unique_names
 from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.rounds import Cell, Subject, ask_worker, base_of, measure, median_interval, ratio
 
@@ -260,13 +260,24 @@ def test_blanks_between_providers_are_no_part_of_their_names() -> None:
     assert told == ["cpu", "cuda"]
 
 
+def test_styles_of_a_file_of_many_are_told_apart_and_none_need_be_named(
+    gallery_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [str(gallery_model), f"{gallery_model}:waves", f"{gallery_model}:waves:0.6+udnie:0.4"]
+    assert main(["benchmark", *models, "--sizes", "16", "--json", *QUICK]) == 0
+    names = [cell["name"] for cell in json.loads(capsys.readouterr().out)["cells"]]
+    assert names == ["gallery", "gallery:waves", "gallery:waves:0.6+udnie:0.4"]
+    assert main(["benchmark", f"{gallery_model}:wave", "--sizes", "16", *QUICK]) == 2
+    assert "did you mean waves" in capsys.readouterr().err
+
+
 def test_names_tell_models_apart(tmp_path: Path) -> None:
-    run, other = tmp_path / "run" / "model.onnx", tmp_path / "other" / "a.onnx"
-    again = tmp_path / "a.onnx"
+    files = tmp_path / "run" / "model.onnx", tmp_path / "other" / "a.onnx", tmp_path / "a.onnx"
+    run, other, again = (Model(path, short_name(path)) for path in files)
     assert unique_names([run, other]) == ["run", "a"]
-    assert unique_names([other, again]) == [str(other), str(again)]
+    assert unique_names([other, again]) == [str(other.path), str(again.path)]
     assert unique_names([other, other]) == ["a", "a (2)"]
-    assert unique_names([other], taken=["a"]) == [str(other)]
+    assert unique_names([other], taken=["a"]) == [str(other.path)]
 
 
 def test_doubts_are_raised_on_busy_saving_and_small_machines() -> None:
@@ -291,7 +302,7 @@ def test_precision_is_what_most_weights_are_stored_as(tmp_path: Path, tiny_model
         return path
 
     assert weights_precision(tiny_model) == "fp32"
-    assert weights_precision(resolve_model("strokes")) == "fp32"
+    assert weights_precision(find_model("strokes").path) == "fp32"
     small = np.zeros(3, np.float32)
     shapes = np.zeros(999, np.int64)  # no weights
     assert weights_precision(model("half", np.zeros((4, 4), np.float16), small, shapes)) == "fp16"

@@ -21,6 +21,7 @@ from PIL import Image
 from fast_nst.builtin.noise import smooth
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime.color import blend, preserve_color
+from fast_nst.runtime.stylizer import Stylizer
 
 BITS = 8  # of a frame's number in the fake camera's picture, as black and white columns
 CAMERA = (160, 120)
@@ -214,6 +215,42 @@ def test_styles_are_shown_by_a_preview_and_chosen_by_keyboard(page: Any, tmp_pat
     split.focus()
     page.keyboard.press("End")
     assert split.input_value() == "100"
+
+
+def test_a_slider_mixes_two_styles_of_a_file(
+    browser: Any, start_demo: Any, gallery_model: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    many = Stylizer(gallery_model, threads=1)
+    source = picture(tmp_path / "a.png")
+    content = decode_picture(source).pixels
+    idle = "() => document.getElementById('frame').getAttribute('aria-busy') === 'false'"
+    with (
+        start_demo("--model", f"{tiny_model},{gallery_model}") as (address, _),
+        opened(browser, address) as page,
+    ):
+        assert not page.get_by_label("Mix with").is_visible()  # negative is alone in its file
+        page.get_by_role("radio", name="udnie").check(force=True)
+        choose(page, source)
+        assert page.get_by_label("Mix with").locator("option").all_inner_texts() == [
+            *("nothing", "waves", "scream")
+        ]
+        assert page.get_by_label("Share of it").is_disabled()
+        page.get_by_label("Mix with").select_option("waves")
+        page.get_by_label("Share of it").fill("30")
+        page.wait_for_function(idle)
+        shown = pixels_of(page, "after")[0]
+        assert np.abs(shown - many(content, style="udnie:0.7,waves:0.3")).mean() < 4
+        saved = download(page, "#save-png")
+        assert saved.name == "a-udnie-0-70-waves-0-30.png"
+        painted = decode_picture(saved).pixels
+        assert np.abs(painted.astype(int) - many(content, style="udnie:0.7,waves:0.3")).max() <= 1
+        assert "Hokusai" in page.locator("#attribution").inner_text()
+        page.get_by_role("radio", name="waves").check(force=True)  # no style is its own partner
+        page.wait_for_function(idle)
+        assert page.get_by_label("Mix with").input_value() == ""
+        assert np.array_equal(
+            decode_picture(download(page, "#save-png")).pixels, many(content, style="waves")
+        )
 
 
 def test_what_is_wrong_with_a_file_is_said(page: Any, tmp_path: Path) -> None:

@@ -217,6 +217,59 @@ def test_the_live_connection_answers_every_frame_and_survives_bad_ones(address: 
         assert decode_picture(bytes(socket.recv(timeout=30))).pixels.shape == frame.shape
 
 
+def test_two_styles_of_a_file_are_mixed_live_in_a_picture_and_in_a_clip(
+    start_demo: Any, gallery_model: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    import av
+    from websockets.sync.client import connect
+
+    many = Stylizer(gallery_model, threads=1)
+    frame = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    mixture = "waves:0.3,udnie:0.7"
+    with start_demo("--model", f"{gallery_model},{tiny_model}") as (address, _):
+        styles = json.loads(request(address, "GET", "/api/info")[1])["styles"]
+        assert [style["name"] for style in styles] == ["waves", "scream", "udnie", "negative"]
+        assert [style["file"] for style in styles] == [0, 0, 0, 1]
+        assert styles[0]["attribution"] == "Hokusai, CC0-1.0"
+        previews = {request(address, "GET", f"/api/preview?style={style['name']}")[1] for style in styles}
+        assert len(previews) == 4
+
+        paint = f"/api/paint?format=png&style={mixture}"
+        painted = decode_picture(request(address, "POST", paint, png(frame))[1]).pixels
+        assert np.abs(painted.astype(int) - many(frame, style=mixture)).max() <= 1
+        for style, said in (("waves,negative", "different files"), ("wave", "did you mean waves")):
+            status, answer, _ = request(address, "POST", f"/api/paint?style={style}", png(frame))
+            assert status == 404
+            assert said in json.loads(answer)["error"]
+
+        with connect(address.replace("http", "ws") + "/api/live") as socket:
+            for wanted in (mixture, {"waves": 0.9, "udnie": 0.1}, "udnie"):
+                socket.send(json.dumps({"style": wanted}))
+                socket.send(png(frame))
+                shown = decode_picture(bytes(socket.recv(timeout=30))).pixels
+                error = np.abs(shown - many(frame, style=wanted).astype(float)).mean()
+                assert error < np.abs(shown - many(frame, style="scream").astype(float)).mean() / 2
+            socket.send('{"style": "waves:-1"}')
+            assert "number from 0 up" in json.loads(socket.recv(timeout=30))["error"]
+
+        Image.fromarray(frame).save(tmp_path / "one.gif")
+        clip = (tmp_path / "one.gif").read_bytes()
+        status, answer, _ = request(address, "POST", f"/api/clips?name=one.gif&style={mixture}", clip)
+        assert status == 202
+        found = json.loads(answer)
+        while found["state"] in ("waiting", "rendering"):
+            found = json.loads(request(address, "GET", f"/api/clips/{found['id']}")[1])
+        assert found["state"] == "done", found
+        with av.open(io.BytesIO(request(address, "GET", f"/api/clips/{found['id']}/file")[1])) as made:
+            (rendered,) = made.decode(video=0)
+        source = decode_picture(clip).pixels
+        errors = [
+            np.abs(rendered.to_ndarray(format="rgb24") - many(source, style=style).astype(float)).mean()
+            for style in (mixture, "waves", "scream")
+        ]
+        assert errors[0] < min(errors[1:])
+
+
 # --- models, and the command line ----------------------------------------------------------------
 
 

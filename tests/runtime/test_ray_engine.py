@@ -69,6 +69,31 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("on_ray")
+def test_a_mixture_of_styles_is_that_of_the_local_engine(tmp_path: Path, gallery_model: Path) -> None:
+    pictures(tmp_path / "in", 3)
+    for style in ("waves:0.6,udnie:0.4", "scream"):
+        for engine in ("local", "ray"):
+            stylize(
+                [str(tmp_path / "in")],
+                gallery_model,
+                str(tmp_path / engine / style),
+                style=style,
+                engine=engine,
+            )
+    assert tree(tmp_path / "ray") == tree(tmp_path / "local")
+    assert len({*tree(tmp_path / "ray").values()}) == 6
+    make_clip(tmp_path / "clip.mp4", 3)
+    for engine in ("local", "ray"):
+        made = str(tmp_path / f"{engine} video")
+        stylize([str(tmp_path / "clip.mp4")], gallery_model, made, style="waves@0,udnie@0.1", engine=engine)
+    assert tree(tmp_path / "ray video") == tree(tmp_path / "local video")
+    for style, said in ((None, "name one with --style"), ("wave", "did you mean"), ("waves@0", "for videos")):
+        made = str(tmp_path / "none")
+        with pytest.raises(UserError, match=said):
+            stylize([str(tmp_path / "in")], gallery_model, made, style=style, engine="ray")
+
+
+@pytest.mark.usefixtures("on_ray")
 def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "in"
     for suffix in (".png", ".jpg", ".webp"):

@@ -352,13 +352,13 @@ def test_memory_stays_flat_over_hundreds_of_picture_sizes() -> None:
 
 def test_unknown_name_lists_what_there_is(tmp_path: Path, tiny_model: Path) -> None:
     with pytest.raises(UserError, match="no-such-style") as caught:
-        models.resolve_model("no-such-style")
+        models.find_model("no-such-style")
     for name in models.list_models():
         assert name in str(caught.value)
     with pytest.raises(UserError, match=r"without a model\.onnx"):
-        models.resolve_model(tmp_path)
+        models.find_model(tmp_path)
     shutil.copy(tiny_model, tmp_path / "model.onnx")
-    assert models.resolve_model(tmp_path) == tmp_path / "model.onnx"
+    assert models.find_model(tmp_path).path == tmp_path / "model.onnx"
 
 
 def test_installed_package_and_clone_both_find_the_shipped_styles(tmp_path: Path, tiny_model: Path) -> None:
@@ -382,7 +382,7 @@ def test_installed_package_and_clone_both_find_the_shipped_styles(tmp_path: Path
 
 
 def test_description_of_a_file(tiny_model: Path) -> None:
-    description = models.describe_model(tiny_model)
+    description = models.describe_model(models.find_model(tiny_model))
     assert description["metadata"]["style"] == "negative"
     assert description["size_bytes"] == tiny_model.stat().st_size
 

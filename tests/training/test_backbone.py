@@ -109,7 +109,7 @@ def test_the_file_is_a_loss_network_at_once(trained: Path, quick: list[str], tmp
     expected = upto(normal)[..., 8:-8, 8:-8]  # borders aside: the loss network pads its first layer otherwise
     found = network(images, ["relu2_1"])["relu2_1"][..., 8:-8, 8:-8]
     assert torch.allclose(found, expected, atol=1e-5)
-    arguments = [str(trained / "model.safetensors") if a == "vgg19-compact" else a for a in quick]
+    arguments = [str(trained / "model.safetensors") if a == "vgg16" else a for a in quick]
     assert main(["train", *arguments, "--output", str(tmp_path / "style"), "--steps", "2"]) == 0
 
 

@@ -19,7 +19,7 @@ from fast_nst import stop
 from fast_nst.config import OptimizerConfig, TrainConfig
 from fast_nst.data import Batch, DataConfig, open_content
 from fast_nst.errors import Interrupted, UserError
-from fast_nst.training.batches import style_path, training_batches
+from fast_nst.training.batches import training_batches
 
 
 def images(source: Path, workers: int, accumulate: int, step: int, count: int) -> list[torch.Tensor]:
@@ -116,9 +116,3 @@ def test_workers_that_hang_do_not_hold_up_the_end(photographs: Path) -> None:
         os.kill(worker.pid or 0, signal.SIGSTOP)
     batches.close()
     assert not multiprocessing.active_children()
-
-
-def test_a_missing_style_is_named() -> None:
-    with pytest.raises(UserError, match="--style is missing"):
-        style_path(None)
-    assert style_path("strokes").is_file()

@@ -17,8 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fast_nst.cli import main
 from fast_nst.networks.transform import load_transform
-from fast_nst.runtime.models import checkpoints_dir
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.shipped import checkpoints_dir, list_models
 
 
 def weights(folder: Path) -> torch.Tensor:
@@ -50,8 +50,8 @@ def test_a_run_folder_holds_all_of_it(quick: list[str], tmp_path: Path, capfd: o
     }
     found = events(folder)
     scalars = set(found.Tags()["scalars"])
-    layers = {f"style/relu{block}_1" for block in range(1, 6)}
-    for name in {"total", "content", "style", "tv", "lattice", *layers}:
+    layers = {f"style/{tap}" for tap in ("relu1_2", "relu2_2", "relu3_3", "relu4_3")}
+    for name in {"total", "content", "style", "tv", *layers}:
         assert {f"train/{name}", f"validation/{name}"} <= scalars
     assert {"train/lr", "train/images_per_second"} <= scalars
     assert found.Tags()["images"] == ["samples"]
@@ -59,7 +59,7 @@ def test_a_run_folder_holds_all_of_it(quick: list[str], tmp_path: Path, capfd: o
     assert Image.open(folder / "preview.jpg").width > 100
     stylizer = Stylizer(folder / "model.onnx")
     config = json.loads(stylizer.metadata["config"])
-    assert config["loss"]["network"] == "vgg19-compact"
+    assert config["loss"]["network"] == "vgg16"
     assert stylizer.metadata["license"] == "CC0"
     assert len(stylizer.metadata["style_sha256"]) == 64
     assert str(tmp_path) not in "".join(stylizer.metadata.values())
@@ -81,7 +81,7 @@ LONGER = [
     *("--network.width", "8", "--data.size", "48", "--data.validation", "6", "--loss.style_size", "128"),
     *("--steps", "80", "--optimizer.lr", "0.001", "--optimizer.ema", "0.9"),
     # At 48 px the deeper layers have a few positions only: too few to compare two precisions by.
-    *("--loss.style-taps", "[relu1_1,relu2_1,relu3_1]", "--loss.content-tap", "relu3_1"),
+    *("--loss.style-taps", "[relu1_2,relu2_2,relu3_3]", "--loss.content-tap", "relu3_3"),
 ]
 
 
@@ -118,8 +118,10 @@ def test_accumulated_batches_equal_one_large_batch(quick: list[str], tmp_path: P
     assert train(quick, tmp_path / "whole", *more) == 0
     halves = ("--data.batch", "2", "--optimizer.accumulate", "2")
     assert train(quick, tmp_path / "halves", *more, *halves) == 0
-    # Adam turns the smallest gradients, float noise, into full steps; hence the loose tolerance.
-    assert torch.allclose(weights(tmp_path / "whole"), weights(tmp_path / "halves"), atol=2e-3)
+    # Adam turns the smallest gradients, float noise, into full steps: compared is how far the weights went.
+    assert train(quick, tmp_path / "start", "--steps", "1", "--optimizer.lr", "1e-12") == 0
+    whole, halves, start = (weights(tmp_path / name) for name in ("whole", "halves", "start"))
+    assert (whole - halves).norm() < 0.1 * (whole - start).norm()
 
 
 def test_a_hopeless_weight_is_skipped_rolled_back_and_given_up_in_words(
@@ -154,7 +156,7 @@ def test_taps_smoothing_and_pooling_are_resolved_and_saved(quick: list[str], tmp
     assert train(quick, tmp_path / "run", "--steps", "2", *more) == 0
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["loss"]
     assert saved["style_taps"] == ["relu1_1", "relu2_2"]
-    assert saved["content_tap"] == "relu4_2"
+    assert saved["content_tap"] == "relu3_3"
     assert (saved["smoothing"], saved["pooling"]) == (True, "average")
     assert "validation/style/relu2_2" in events(tmp_path / "run").Tags()["scalars"]
     assert train(quick, tmp_path / "run", "--steps", "2", "--resume", *more) == 0
@@ -177,14 +179,13 @@ def test_a_warm_start_from_another_architecture_is_refused(
     assert not (tmp_path / "second").exists()
 
 
-@pytest.mark.parametrize("source", ["base-huge", "strokes"])
-def test_a_misspelled_base_was_called_an_unreadable_file(
-    source: str, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_misspelled_network_to_start_from_is_named_beside_those_that_ship(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(quick, tmp_path / "run", "--init-from", source) == 2
+    assert train(quick, tmp_path / "run", "--init-from", "galery") == 2
     said = capsys.readouterr().err
-    assert f"--init-from {source}" in said
-    assert "(base, base-antialiased, base-fast, base-tiny)" in said
+    assert "--init-from galery: no such run or weights file" in said
+    assert next(iter(list_models())) in said
 
 
 def test_unreadable_content_is_skipped_counted_and_named(
@@ -205,7 +206,7 @@ def test_local_folders_stay_out_of_the_exported_file(
     quick: list[str], photographs: Path, tmp_path: Path
 ) -> None:
     assert train(quick, tmp_path / "first", "--steps", "1") == 0
-    weights_file = checkpoints_dir() / "vgg19-compact.safetensors"
+    weights_file = checkpoints_dir() / "vgg16.safetensors"
     more = ("--init-from", str(tmp_path / "first"), "--data.validation-content", str(photographs))
     more += ("--loss.network", str(weights_file), "--steps", "1")
     assert train(quick, tmp_path / "second", *more) == 0
@@ -281,19 +282,20 @@ def test_a_full_gpu_is_said_in_words(
     assert "lower --data.batch" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_teacher_is_imitated_and_frames_stand_still_where_asked_for(
-    quick: list[str], tmp_path: Path
-) -> None:
-    teacher = tmp_path / "teacher"
-    assert train(quick, teacher, "--steps", "4") == 0
-    more = ["--network.kind", "fast", "--loss.teacher", str(teacher), "--loss.stability", "1"]
-    folder = tmp_path / "student"
-    assert train(quick, folder, "--steps", "6", *more, "--loss.imitation", "20", "--optimizer.ema", "0") == 0
-    found = events(folder)
-    for name in ("stability", "imitation"):
-        values = [event.value for event in found.Scalars(f"train/{name}")]
-        assert len(values) == 3
-        assert min(values) > 0
-    assert values[-1] < 0.9 * values[0]
-    assert train(quick, tmp_path / "none", "--loss.teacher", str(tmp_path / "nowhere")) == 2
-    assert not (tmp_path / "none").exists()  # the corrected command would have been refused
+def test_stability_makes_frames_stand_still(quick: list[str], tmp_path: Path) -> None:
+    """At equal training, what is painted of a shifted picture is nearer to the shifted painting."""
+    more = ("--network.kind", "fast", "--network.width", "8", "--data.size", "48", "--optimizer.ema", "0")
+    pictures = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    pictures = torch.nn.functional.interpolate(pictures, 96, mode="bicubic").clamp(0, 1)
+    shifted = torch.roll(pictures, (1, 1), (2, 3))
+    errors = {}
+    for weight in ("0", "50"):
+        folder = tmp_path / weight
+        assert train(quick, folder, *more, "--steps", "60", "--loss.stability", weight) == 0
+        network, _ = load_transform(folder / "model.safetensors")
+        with torch.no_grad():
+            moved, painted = network(shifted), torch.roll(network(pictures), (1, 1), (2, 3))
+        inside = (..., slice(16, 80), slice(16, 80))
+        errors[weight] = float((moved - painted)[inside].square().mean() / painted[inside].var())
+    assert errors["50"] < 0.7 * errors["0"], errors
+    assert "train/stability" in events(tmp_path / "50").Tags()["scalars"]

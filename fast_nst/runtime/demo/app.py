@@ -60,9 +60,12 @@ def create_app(gallery: Gallery, clips: Clips, options: DemoOptions) -> FastAPI:
 def info(request: Request) -> dict[str, Any]:
     """What the page needs to know before anything else."""
     state = request.app.state
+    files = list(dict.fromkeys(style.model.path for style in state.gallery.styles.values()))
     return {
+        # Styles of one file can be mixed.
         "styles": [
-            {"name": style.name, "attribution": style.attribution} for style in state.gallery.styles.values()
+            {"name": style.name, "attribution": style.attribution, "file": files.index(style.model.path)}
+            for style in state.gallery.styles.values()
         ],
         "max_picture_bytes": MAX_PICTURE_BYTES,
         "max_clip_bytes": MAX_CLIP_BYTES,
@@ -72,9 +75,11 @@ def info(request: Request) -> dict[str, Any]:
 
 
 def known_style(request: Request, style: str) -> str:
-    """The query's style, if it is on offer."""
-    if style not in request.app.state.gallery.styles:
-        raise HTTPException(404, f"there is no style {style!r}")
+    """The query's style or mixture, if it is on offer."""
+    try:
+        request.app.state.gallery.shares(style)
+    except UserError as error:
+        raise HTTPException(404, one_line(error)) from None
     return style
 
 
@@ -83,8 +88,10 @@ Strength = Annotated[float, Query(ge=0.0, le=1.0)]
 
 
 @router.get("/preview")
-def preview(request: Request, style: KnownStyle) -> Response:
+def preview(request: Request, style: str) -> Response:
     """A style's thumbnail."""
+    if style not in request.app.state.gallery.styles:
+        raise HTTPException(404, f"there is no style {style!r}")
     return Response(request.app.state.gallery.styles[style].preview, media_type="image/jpeg")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+import numpy as np
+
 from fast_nst.errors import one_line
 from fast_nst.runtime.demo.gallery import Gallery
 from fast_nst.runtime.stylizer import Stylizer
@@ -55,13 +57,15 @@ class Clip:
         return {name: getattr(self, name) for name in names}
 
 
-def render_clip(clip: Clip, stylizer: Stylizer, progress: Callable[[int, int | None], None]) -> str:
+def render_clip(
+    clip: Clip, stylizer: Stylizer, shares: np.ndarray, progress: Callable[[int, int | None], None]
+) -> str:
     """Stylize the file `clip.source` into `clip.target` until `clip.cancel` is set.
 
     `progress` gets the frames done and their number, None where the file does not tell. Returns what
     was wrong with a source that was read in part, or "". Raises UserError for a file that is no video.
     """
-    options = VideoOptions(strength=clip.strength, preserve_color=clip.keep_color)
+    options = VideoOptions(style=shares, strength=clip.strength, preserve_color=clip.keep_color)
     report = stylize_video(
         stylizer, clip.source, clip.target, options, stop=clip.cancel.is_set, progress=progress
     )
@@ -125,7 +129,7 @@ class Clips:
                 if clip.cancel.is_set():
                     return
                 clip.state = "rendering"
-            clip.problem = render_clip(clip, self._gallery.stylizer(clip.style), progress)
+            clip.problem = render_clip(clip, *self._gallery.mix(clip.style), progress)
             clip.state = "cancelled" if clip.cancel.is_set() else "done"
         except Exception as error:  # the page shows it; nobody else looks at a pool's results
             clip.error = one_line(error).replace(str(clip.source), "the file")

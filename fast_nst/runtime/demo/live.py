@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture, decode_picture, picture_bytes
 from fast_nst.runtime.demo.gallery import Gallery
+from fast_nst.runtime.styles import Style
 
 MAX_FRAME_BYTES = 8 * 2**20
 _MAX_FRAME_PIXELS = 1920 * 1920
@@ -20,14 +21,15 @@ _MAX_FRAME_PIXELS = 1920 * 1920
 class LiveSettings:
     """What the frames that follow are painted with."""
 
-    style: str
+    style: Style
     keep_color: bool = False
 
 
 async def stream(socket: WebSocket, gallery: Gallery, limiter: CapacityLimiter) -> None:
     """Serve one connection until its other side leaves.
 
-    Text messages are `{"style": NAME, "keep_color": BOOL}` and hold for the frames after them. Each
+    Text messages are `{"style": STYLE, "keep_color": BOOL}`, with a name, "waves:0.6,udnie:0.4" or
+    {"waves": 0.6, "udnie": 0.4} as the style, and hold for the frames after them. Each
     binary message is a picture file and is answered by one message: a JPEG of the same size, or
     `{"error": TEXT}`. The page sends a frame only when the last one is answered, so a camera
     faster than this machine loses frames and never waits in a line; `limiter` bounds how many
@@ -58,9 +60,15 @@ def _read_settings(text: str, gallery: Gallery) -> LiveSettings:
     try:
         given = json.loads(text)
         settings = LiveSettings(given["style"], bool(given.get("keep_color", False)))
-        gallery.styles[settings.style]
+        if not isinstance(settings.style, str | dict):
+            raise TypeError
+        gallery.shares(settings.style)
+    except UserError as error:
+        raise UserError(f"settings: {error}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError('settings are {"style": NAME, "keep_color": BOOL} with the name of a style') from None
+        raise UserError(
+            'settings are {"style": STYLE, "keep_color": BOOL} with a name or a mixture'
+        ) from None
     return settings
 
 
@@ -69,5 +77,6 @@ def _paint(frame: bytes, settings: LiveSettings, gallery: Gallery) -> bytes:
         pixels = decode_picture(frame, max_pixels=_MAX_FRAME_PIXELS).pixels
     except UnreadablePicture as error:
         raise UserError(f"a frame cannot be read: {error.reason}") from error
-    stylized = gallery.stylizer(settings.style)(pixels, preserve_color=settings.keep_color)
+    stylizer, shares = gallery.mix(settings.style)
+    stylized = stylizer(pixels, style=shares, preserve_color=settings.keep_color)
     return picture_bytes(stylized, "jpg", quality=88)

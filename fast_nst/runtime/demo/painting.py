@@ -78,15 +78,16 @@ def paint_picture(
     strength: float = 1.0,
     keep_color: bool = False,
 ) -> np.ndarray:
-    """The picture in a file's bytes in a style, uint8 [H, W, 3].
+    """The picture in a file's bytes in a style or a mixture, uint8 [H, W, 3].
 
-    Raises UnreadablePicture, KeyError for an unknown style, RunFailed.
+    Raises UnreadablePicture, UserError for a wrong style, RunFailed.
     """
     content = open_picture(data, max_pixels, memory).picture.pixels
     key = _digest(data), style
     stylized = memory.get(key)
     if stylized is None:
-        stylized = gallery.stylizer(style)(content)
+        stylizer, shares = gallery.mix(style)
+        stylized = stylizer(content, style=shares)
         memory.put(key, stylized, stylized.nbytes)
     if keep_color:
         stylized = preserve_color(content, stylized)

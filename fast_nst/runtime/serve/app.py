@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from fast_nst import __version__
+from fast_nst.contract import STYLES
 from fast_nst.runtime.serve.body import read_body
 from fast_nst.runtime.serve.errors import Refused, documented, install_error_answers
 from fast_nst.runtime.serve.parameters import Parameters, parameters_for, with_fields
@@ -20,20 +21,32 @@ from fast_nst.runtime.serve.work import formats, media_type
 _DESCRIPTION = """Stylizes pictures with trained networks. Every error is
 `{"error": {"code", "message", "request_id"}}`; every answer has an `X-Request-ID`, the
 one sent if there was one."""
+_NOT_SHOWN = ("config", STYLES)
+
+
+class Style(BaseModel):
+    """One of a model's styles."""
+
+    name: str = Field(description="For the parameter `style`.")
+    license: str | None = Field(description="As the file says.")
+    attribution: str | None = Field(description="As the file says.")
 
 
 class Model(BaseModel):
-    """A style that is served."""
+    """A model that is served."""
 
     name: str = Field(description="For the parameter `model`.")
+    styles: list[Style] = Field(description="What the file holds, one style or many.")
     default: bool = Field(description="Taken by requests that name none.")
     license: str | None = Field(description="As the file says.")
     attribution: str | None = Field(description="As the file says.")
-    metadata: dict[str, str] = Field(description="The file's metadata, less the training's configuration.")
+    metadata: dict[str, str] = Field(
+        description="The file's metadata, less the training's configuration and what is in `styles`."
+    )
 
 
 class Models(BaseModel):
-    """Every style that is served."""
+    """Every model that is served."""
 
     models: list[Model]
 
@@ -97,16 +110,17 @@ def _add_stylize(app: FastAPI, service: Service) -> None:
 def _add_information(app: FastAPI, service: Service) -> None:
     default = next(iter(service.models))
 
-    @app.get("/v1/models", summary="List the styles", response_model=Models)
+    @app.get("/v1/models", summary="List the models and their styles", response_model=Models)
     async def models() -> Models:
         return Models(
             models=[
                 Model(
                     name=name,
+                    styles=[Style(**vars(style)) for style in model.styles],
                     default=name == default,
                     license=model.metadata.get("license"),
                     attribution=model.metadata.get("attribution"),
-                    metadata={key: text for key, text in model.metadata.items() if key != "config"},
+                    metadata={key: text for key, text in model.metadata.items() if key not in _NOT_SHOWN},
                 )
                 for name, model in service.models.items()
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -16,8 +17,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from fast_nst.errors import UserError, one_line
 from fast_nst.runtime.serve.errors import Refused, validation_message
 from fast_nst.runtime.serve.work import formats
+from fast_nst.runtime.styles import style_rows
+from fast_nst.runtime.stylizer import Stylizer
 
 
 def _true_or_false(text: object) -> object:
@@ -32,6 +36,11 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(description="Name of a style; see /v1/models.")
+    style: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None,
+        description="Of a model of many styles: a name, or a mixture such as waves:0.6,udnie:0.4; see "
+        "/v1/models. Default: the one the model was started with.",
+    )
     strength: float = Field(
         1.0,
         ge=0,
@@ -79,3 +88,16 @@ def with_fields(query: Parameters, fields: dict[str, str]) -> Parameters:
         return type(query).model_validate(query.model_dump(exclude_unset=True) | fields)
     except ValidationError as error:
         raise Refused(422, validation_message(error.errors())) from None
+
+
+def shares_for(wanted: Parameters, stylizer: Stylizer) -> np.ndarray:
+    """What each of the model's styles counts for, [1, K]; Refused (422) for a wrong style or none of many."""
+    names = stylizer.style_names
+    if wanted.style is None:
+        if stylizer.style is None:
+            raise Refused(422, f"style: {wanted.model} has many; give one or a mixture of {', '.join(names)}")
+        return stylizer.style_rows(None)
+    try:
+        return style_rows(wanted.style, names, wanted.model)
+    except UserError as error:
+        raise Refused(422, f"style: {one_line(error)}") from None

@@ -15,13 +15,14 @@ import numpy as np
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.lists import comma_separated
-from fast_nst.runtime.models import list_models, resolve_model, short_name
+from fast_nst.runtime.models import find_model
 from fast_nst.runtime.serve.errors import Refused
 from fast_nst.runtime.serve.metrics import Metrics
 from fast_nst.runtime.serve.options import ServeOptions
-from fast_nst.runtime.serve.parameters import Parameters
+from fast_nst.runtime.serve.parameters import Parameters, shares_for
 from fast_nst.runtime.serve.work import decode_upload, encode_result
 from fast_nst.runtime.stylizer import OutOfMemory, Stylizer
+from fast_nst.shipped import list_models
 
 _MANY_PIXELS = 2**18  # a model that last ran more holds memory worth giving back
 
@@ -68,9 +69,10 @@ class Service:
     async def stylize(self, data: bytes, wanted: Parameters) -> Painted:
         """One picture's way; raises Refused. Cancelled before the network has it, it never runs."""
         gone = threading.Event()
+        shares = shares_for(wanted, self.models[wanted.model])
         try:
             async with asyncio.timeout(self.options.timeout):
-                return await asyncio.wrap_future(self._pool.submit(self._work, data, wanted, gone))
+                return await asyncio.wrap_future(self._pool.submit(self._work, data, wanted, shares, gone))
         except TimeoutError:
             raise Refused(504, f"not done within {self.options.timeout:g} s") from None
         except (OutOfMemory, MemoryError) as error:
@@ -78,24 +80,24 @@ class Service:
         finally:
             gone.set()
 
-    def _work(self, data: bytes, wanted: Parameters, gone: threading.Event) -> Painted:
+    def _work(self, data: bytes, wanted: Parameters, shares: np.ndarray, gone: threading.Event) -> Painted:
         picture = decode_upload(data, wanted.size, self.options.max_pixels, self.options.max_size)
         with self._network:
             if gone.is_set():
                 raise Refused(499, "the client left while waiting")
-            pixels = self._run(picture.pixels, wanted)
+            pixels = self._run(picture.pixels, wanted, shares)
         encoded = encode_result(pixels, wanted.format, picture.format, wanted.quality, picture.exif)
         return Painted(*encoded, pixels[..., 0].size)
 
-    def _run(self, pixels: np.ndarray, wanted: Parameters) -> np.ndarray:
+    def _run(self, pixels: np.ndarray, wanted: Parameters, shares: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
         model = self.models[wanted.model]
         if self._last_model != wanted.model and self._last_pixels > _MANY_PIXELS:
             # Only one model keeps memory for large pictures: onnxruntime gives it back at the end of a
             # run of another size.
-            self.models[self._last_model](np.zeros((1, 1, 3), np.uint8))
+            self.models[self._last_model].warm_up([(1, 1)])
         self._last_model, self._last_pixels = wanted.model, pixels[..., 0].size
-        result = model(pixels, strength=wanted.strength, preserve_color=wanted.preserve_color)
+        result = model(pixels, style=shares, strength=wanted.strength, preserve_color=wanted.preserve_color)
         seconds = time.perf_counter() - started
         self._seconds_each += (0.2 if self._seconds_each else 1.0) * (seconds - self._seconds_each)
         self.metrics.network_seconds.labels(wanted.model).observe(seconds)
@@ -117,10 +119,12 @@ def load_models(options: ServeOptions) -> dict[str, Stylizer]:
     providers = comma_separated(options.providers) if options.providers is not None else None
     models: dict[str, Stylizer] = {}
     for text in asked:
-        path = resolve_model(text)
-        name = short_name(path)
-        if name in models:
-            raise UserError(f"--model: {models[name].name} and {path} would both be called {name}")
-        models[name] = Stylizer(path, threads=options.threads, providers=providers)
-        models[name](np.zeros((64, 64, 3), np.uint8))  # the first run is slow, and may fail
+        model = find_model(text)
+        if model.name in models:
+            raise UserError(
+                f"--model: {models[model.name].name} and {model.path} would both be called {model.name}"
+            )
+        stylizer = Stylizer(model.path, model.style, threads=options.threads, providers=providers)
+        stylizer.warm_up([(64, 64)])  # the first run is slow, and may fail
+        models[model.name] = stylizer
     return models

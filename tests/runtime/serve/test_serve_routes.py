@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +79,38 @@ def test_a_photograph_is_turned_upright_once(server: Running) -> None:
     assert result.getexif()[0x010F] == "Camera"
 
 
+def test_a_style_or_a_mixture_of_a_model_of_many(
+    start: Callable[..., Running], gallery_model: Path, tiny_model: Path
+) -> None:
+    server = start("--model", f"{gallery_model},{gallery_model}:scream,{tiny_model}")
+    many, pixels = Stylizer(gallery_model, threads=1), noise(33, 50)
+    sent = encoded(pixels)
+    for style in ("udnie", "waves:0.6,udnie:0.4", "waves:0.6+udnie:0.4"):
+        painted = pixels_of(server.stylize(sent, style=style)).astype(int)
+        assert np.abs(painted - many(pixels, style=style)).max() <= 1
+    form = {"files": {"image": sent}, "data": {"style": "scream"}}
+    for answer in (server.client.post("/v1/stylize", **form), server.stylize(sent, model="gallery:scream")):
+        assert np.abs(pixels_of(answer).astype(int) - many(pixels, style="scream")).max() <= 1
+    assert np.array_equal(pixels_of(server.stylize(sent, model="negative", style="negative")), 255 - pixels)
+    for wanted, said in (
+        ({}, "give one or a mixture of waves, scream, udnie"),
+        ({"style": "wave"}, "gallery has no style 'wave' (did you mean waves?)"),
+        ({"style": "waves:-1"}, "number from 0 up"),
+        ({"style": "waves:0"}, "all zero"),
+        ({"style": "waves@0,udnie@1"}, "no style"),
+        ({"model": "negative", "style": "waves"}, "its style is negative"),
+    ):
+        answer = server.stylize(sent, **wanted)
+        assert_refused(answer, 422, "unprocessable", said)
+        assert str(gallery_model.parent) not in answer.text
+    first, second, third = server.client.get("/v1/models").json()["models"]
+    assert first["styles"][0] == {"name": "waves", "license": "CC0-1.0", "attribution": "Hokusai"}
+    assert [style["name"] for style in first["styles"]] == ["waves", "scream", "udnie"]
+    assert "styles" not in first["metadata"]
+    assert second["name"] == "gallery:scream"
+    assert [style["name"] for style in third["styles"]] == ["negative"]
+
+
 def test_models_tell_their_license_but_not_how_they_were_trained(server: Running) -> None:
     first, second = server.client.get("/v1/models").json()["models"]
     assert (first["name"], first["default"]) == ("negative", True)
@@ -100,7 +134,7 @@ def test_health_readiness_and_the_page_of_the_interface(server: Running) -> None
     assert set(stylize["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream"}
     wanted = {parameter["name"]: parameter["schema"] for parameter in stylize["parameters"]}
     assert wanted["model"]["enum"] == ["negative", "strokes"]
-    assert set(wanted) == {"model", "strength", "size", "preserve_color", "format", "quality"}
+    assert set(wanted) == {"model", "style", "strength", "size", "preserve_color", "format", "quality"}
 
 
 def test_metrics_count_requests_by_route_and_status(server: Running) -> None:

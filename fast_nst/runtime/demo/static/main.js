@@ -15,14 +15,22 @@ const page = {
   info: null,
   mode: () => current,
   settings: () => ({
-    style: document.querySelector("input[name=style]:checked").value,
+    style: mixture(),
     keepColor: element("keep-color").checked,
     strength: Number(element("strength").value) / 100,
     side: Number(element("side").value),
   }),
-  title: (style) => style.replaceAll("_", " "),
+  title: (style) => style.replaceAll("_", " ").replaceAll(/:([\d.]+)/g, (_, share) => ` ${Math.round(share * 100)} %`),
   arrange,
 };
+
+const chosen = () => document.querySelector("input[name=style]:checked").value;
+
+/** The style chosen, or it and its partner with the share of each, as the server takes it. */
+function mixture() {
+  const [partner, share] = [element("partner").value, Number(element("mix").value) / 100];
+  return partner ? `${chosen()}:${(1 - share).toFixed(2)},${partner}:${share.toFixed(2)}` : chosen();
+}
 
 /** Show what belongs to the mode and to whether it has something to show. */
 function arrange() {
@@ -81,17 +89,39 @@ function listStyles(styles) {
   });
   element("styles").querySelector(".grid").replaceChildren(...cards);
   const attribute = () => {
-    const { attribution } = styles.find(({ name }) => name === page.settings().style);
-    element("attribution").textContent = attribution;
+    const used = styles.filter(({ name }) => name === chosen() || name === element("partner").value);
+    element("attribution").textContent = used.map(({ attribution }) => attribution).filter(Boolean).join("; ");
   };
-  element("styles").addEventListener("change", attribute);
+  const offerPartners = () => {
+    const { file } = styles.find(({ name }) => name === chosen());
+    const others = styles.filter((other) => other.file === file && other.name !== chosen());
+    const before = element("partner").value;
+    const options = others.map(({ name }) => new Option(page.title(name), name, false, name === before));
+    element("partner").replaceChildren(new Option("nothing", ""), ...options);
+    element("mix-control").hidden = !others.length;
+    showShare();
+  };
+  element("styles").addEventListener("change", offerPartners);
+  for (const id of ["styles", "partner"]) element(id).addEventListener("change", attribute);
+  offerPartners();
   attribute();
+}
+
+function showShare() {
+  element("mix").disabled = !element("partner").value;
+  element("mix-value").textContent = `${element("mix").value} %`;
 }
 
 function wireSettings() {
   const changed = () => modes[current].settingsChanged();
   for (const id of ["styles", "keep-color"]) element(id).addEventListener("change", changed);
   element("side").addEventListener("change", changed);
+  for (const [id, event] of [["partner", "change"], ["mix", "input"]]) {
+    element(id).addEventListener(event, () => {
+      showShare();
+      changed();
+    });
+  }
   element("strength").addEventListener("input", () => {
     const { strength } = page.settings();
     element("strength-value").textContent = `${Math.round(strength * 100)} %`;

@@ -1,0 +1,157 @@
+"""One style, or one mixture, of a file of many as a graph and a file of a single style."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from fast_nst import __version__
+from fast_nst.contract import IMAGE, STYLE_WEIGHTS, STYLES, STYLIZED
+from fast_nst.errors import UserError
+from fast_nst.files import whole_file
+from fast_nst.runtime.failures import explain_failure
+from fast_nst.runtime.models import find_model
+from fast_nst.runtime.probe import read_graph
+from fast_nst.runtime.stages import is_norm, nodes_between
+from fast_nst.runtime.stylizer import Stylizer
+
+CHECKED_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))  # [N, H, W]
+_TOLERANCE = 1  # grey levels
+
+
+def fold_style(
+    model: onnx.ModelProto, row: np.ndarray, name: str, open_session: Callable[[bytes], Any]
+) -> onnx.ModelProto:
+    """The graph of a file of many styles for one row [1, K] of `style_weights`, without that input.
+
+    Each norm gets its scale and shift as constants, and sees the pictures of a batch as they are. A graph
+    without that input is given back as it is. Raises UserError where the styles are not in the norms alone.
+    """
+    graph = model.graph
+    if STYLE_WEIGHTS not in [item.name for item in graph.input]:
+        return model
+    depends = {STYLE_WEIGHTS}
+    for node in graph.node:  # in topological order
+        depends.update(node.output if depends.intersection(node.input) else ())
+    norms = [node for node in graph.node if is_norm(node) and depends.intersection(node.input[1:])]
+    asked = [tensor for norm in norms for tensor in norm.input[1:]]
+    constants = _run(model, asked, row, name, open_session)
+    made = {name: node for node in graph.node for name in node.output}
+    used = {name: [node for node in graph.node if name in node.input] for name in made}
+    folded = onnx.ModelProto()
+    folded.CopyFrom(model)
+    del folded.graph.node[:], folded.graph.initializer[:], folded.graph.input[:]
+    nodes, initializers = [], list(graph.initializer)
+    for node in graph.node:
+        if node in norms:
+            norm, node = node, onnx.NodeProto()
+            node.CopyFrom(norm)
+            before, after = made[norm.input[0]], used[norm.output[0]]
+            # In a file of many the pictures' channels stand beside each other around a norm.
+            if before.op_type == "Reshape" and [user.op_type for user in after] == ["Reshape"]:
+                node.input[0], node.output[0] = before.input[0], after[0].output[0]
+            for index, part in ((1, "scale"), (2, "shift")):
+                values = constants[norm.input[index]]
+                node.input[index] = f"{norm.output[0]}_{part}"
+                initializers.append(numpy_helper.from_array(values, node.input[index]))
+        nodes.append(node)
+    bypassed = {node.output[0] for node in nodes if is_norm(node)}
+    folded.graph.node.extend(node for node in nodes if is_norm(node) or not bypassed & set(node.output))
+    needed = nodes_between(folded.graph, STYLIZED, {IMAGE})
+    names = {name for node in needed for name in node.input}
+    if STYLE_WEIGHTS in names:
+        raise UserError(f"{name}: its styles are not in the norms alone, so that none can be taken out")
+    del folded.graph.node[:]
+    folded.graph.node.extend(needed)
+    folded.graph.initializer.extend(item for item in initializers if item.name in names)
+    folded.graph.input.extend(item for item in graph.input if item.name == IMAGE)
+    return folded
+
+
+def _run(
+    model: onnx.ModelProto,
+    names: list[str],
+    row: np.ndarray,
+    name: str,
+    open_session: Callable[[bytes], Any],
+) -> dict[str, np.ndarray]:
+    """Tensors that depend on the weights alone, for one picture."""
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    del asked.graph.output[:]
+    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    picture = np.zeros((1, 1, 1, 3), np.uint8)
+    session = open_session(asked.SerializeToString()) if names else None
+    try:
+        found = session.run(names, {IMAGE: picture, STYLE_WEIGHTS: row}) if session else []
+    except Exception as error:
+        raise explain_failure(error, name, picture.shape) from error
+    return dict(zip(names, found, strict=True))
+
+
+def export_style(source: str, style: str | None, target: Path, opset: int) -> int:
+    """Write one style or mixture of a file of many as a file of one; the largest difference in grey levels.
+
+    Nothing is written where the two differ by more than one. Raises UserError for that, a wrong style,
+    another opset than the file has, and a file that cannot be read or written.
+    """
+    found = find_model(source, style)
+    if target.exists() and target.samefile(found.path):
+        raise UserError(f"--output {target} is the file itself; give another name")
+    many = Stylizer(found.path, found.style, providers=["cpu"])
+    row = many.style_rows(None)
+    model = read_graph(many.source, many.name)
+    if model.opset_import[0].version != opset:
+        raise UserError(f"{many.name} has opset {model.opset_import[0].version}, which stays; drop --opset")
+    model = fold_style(model, row, many.name, many.open)
+    onnx.helper.set_model_props(model, about := _about(many))
+    onnx.checker.check_model(model, full_check=True)
+    parity = _compare(many, Stylizer(model.SerializeToString(), providers=["cpu"]))
+    worst = int(parity["worst_grey_levels"])
+    if worst > _TOLERANCE:
+        raise UserError(f"refusing to write {target}: it and {many.name} differ by {worst} grey levels")
+    onnx.helper.set_model_props(model, {**about, "parity": json.dumps(parity)})
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as unfinished:
+            unfinished.write_bytes(model.SerializeToString())
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    return worst
+
+
+def _compare(many: Stylizer, one: Stylizer) -> dict[str, Any]:
+    """As `fast_nst.export.Parity` tells of torch and the file."""
+    rng = np.random.default_rng(0)
+    worst, equal = 0, []
+    for n, height, width in CHECKED_SHAPES:
+        ramp = np.linspace(0, 200, height)[:, None, None] * np.linspace(0.2, 1, width)[:, None]
+        image = (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
+        difference = np.abs(many(image).astype(np.int16) - one(image))
+        worst = max(worst, int(difference.max()))
+        equal.append((difference == 0).ravel())
+    share = round(float(np.concatenate(equal).mean()), 6)
+    return {"worst_grey_levels": worst, "share_equal": share, "shapes": [list(s) for s in CHECKED_SHAPES]}
+
+
+def _about(many: Stylizer) -> dict[str, str]:
+    """The metadata of the file of one style: origin and license are those of the styles in it."""
+    shares = many.style or {}
+    used = [style for style in many.styles if style.name in shares]
+    hashes = [style.picture_sha256 for style in used]
+    mixture = ",".join(f"{name}:{round(share, 4):g}" for name, share in shares.items())
+    return {
+        **{key: text for key, text in many.metadata.items() if key != STYLES},
+        "style": used[0].name if len(used) == 1 else mixture,
+        "license": " and ".join(dict.fromkeys(style.license for style in used)),
+        "attribution": "; ".join(dict.fromkeys(style.attribution for style in used if style.attribution)),
+        "style_sha256": hashes[0] if len(used) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "fast_nst_version": __version__,
+    }
