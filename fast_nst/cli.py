@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,6 +11,7 @@ from typing import Any
 
 from fast_nst import __version__
 from fast_nst.errors import Interrupted, UserError, one_line, printable
+from fast_nst.terminal import drop_output, prepare_output
 
 OK, SKIPPED, USER_ERROR = 0, 1, 2
 INTERRUPTED = 130
@@ -35,8 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     130/143/129 stopped by SIGINT/SIGTERM/SIGHUP with what was done saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of results need not be valid Unicode
-        sys.stdout.reconfigure(errors="surrogateescape" if os.name == "posix" else "backslashreplace")
+    prepare_output()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("fast_nst").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module="PIL")  # each bad picture is reported by us
@@ -59,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         extra = verb if verb in extras else extras[0]
         return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
-        _drop_output()
+        drop_output()
         return OK
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
@@ -68,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             "out of memory: lower --data.batch, or the sizes of crops, pictures and style", USER_ERROR
         )
     except OSError as error:
-        _drop_output()  # it may be what failed
+        drop_output()  # it may be what failed
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", USER_ERROR)
     except KeyboardInterrupt:
@@ -111,12 +108,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _drop_output() -> None:
-    """Forget what was not written to stdout yet: flushing it at the end would fail once more."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _fail(message: str, code: int) -> int:
     print(f"fast-nst: {message}", file=sys.stderr)
     return code
@@ -144,6 +135,7 @@ def _train(arguments: list[str]) -> int:
 
 def _stylize(arguments: list[str]) -> int:
     """stylize pictures, videos, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
+    from fast_nst.pictures import kinds_unread
     from fast_nst.runtime.stylize import StylizeOptions, stylize_files
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
@@ -157,10 +149,15 @@ def _stylize(arguments: list[str]) -> int:
         done = len(report.written) + len(report.kept)
         damaged = f", {len(report.damaged)} of them damaged" if report.damaged else ""
         code = _fail(f"{done} done{damaged}, {len(report.skipped)} skipped", SKIPPED)
+    if report.unread:
+        count = report.unread.total()
+        what = "1 file is of a kind that is" if count == 1 else f"{count} files are of kinds that are"
+        note = f"{what} not read and left out: {kinds_unread(report.unread)}"
+        print(printable(f"fast-nst: {note}"), file=sys.stderr)
     try:
         print("".join(f"{path}\n" for path in report.written), end="", flush=True)
     except BrokenPipeError:  # what was skipped still counts
-        _drop_output()
+        drop_output()
     return code
 
 

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,13 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from fast_nst.crops import random_crop, to_tensor
 from fast_nst.errors import UserError, one_line
-from fast_nst.pictures import UnreadablePicture, decode_picture, find_pictures
+from fast_nst.pictures import (
+    UnreadablePicture,
+    decode_picture,
+    files_below,
+    is_picture_name,
+    kinds_unread,
+)
 
 BUILTIN = "builtin"
 MAX_TRIES = 64  # unreadable pictures in a row after which the source is called broken
@@ -250,8 +257,11 @@ def picture_folder(source: str) -> Any:
     folder = Path(source)
     if not folder.is_dir():
         raise UserError(f"{source} is not a folder")
-    paths = []
-    for path in find_pictures(folder):
+    paths, files = [], files_below(folder)
+    if unread := Counter(path.suffix.lower() for path in files if not is_picture_name(path)):
+        what = "%s: of kinds that are not read and left out: %s"
+        logging.getLogger("fast_nst").info(what, source, kinds_unread(unread))
+    for path in filter(is_picture_name, files):
         try:
             str(path).encode()
         except UnicodeEncodeError:  # the table of names is UTF-8

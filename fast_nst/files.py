@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_LONGEST_NAME = 255  # bytes
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -58,6 +60,14 @@ def check_writable(path: Path) -> None:
     probe = path.with_name(f".{uuid.uuid4().hex}.tmp")
     probe.touch()
     probe.unlink()
+
+
+def partial_of(path: Path) -> Path:
+    """NAME.partial.EXT beside ``path``; a NAME at the length limit of file systems is cut."""
+    stem, ending = path.stem, f".partial{path.suffix}"
+    while stem and len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return path.with_name(stem + ending)
 
 
 def flush(path: Path) -> None:

@@ -354,3 +354,43 @@ def test_a_name_that_is_not_unicode_goes_in_and_out(tiny_model: Path, tmp_path: 
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == os.fsencode(tmp_path / "out") + b"/" + name + b"\n"
     assert (tmp_path / "out" / odd.name).is_file()
+
+
+def test_a_name_that_stdout_cannot_say_is_escaped(tiny_model: Path, tmp_path: Path, picture: Path) -> None:
+    """The result was written, and then its name could not be: a traceback."""
+    source = picture.rename(picture.with_name("\u0444\u043e\u0442\u043e \xe9.png"))
+    command = [sys.executable, "-m", "fast_nst.cli", "stylize", source, "--model", tiny_model]
+    for encoding, name in (
+        ("ascii", rb"\u0444\u043e\u0442\u043e \xe9"),
+        ("latin-1", b"\\u0444\\u043e\\u0442\\u043e \xe9"),
+    ):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        out = tmp_path / encoding
+        done = subprocess.run([*command, "--output", out], capture_output=True, env=environment, timeout=60)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout == os.fsencode(out) + b"/" + name + b".png\n"
+
+
+def test_a_closed_stdout_is_no_error(tiny_model: Path, tmp_path: Path, picture: Path) -> None:
+    command = (
+        f"{sys.executable} -m fast_nst.cli stylize {picture} --model {tiny_model} --output {tmp_path}/out"
+    )
+    for closed in (">&-", ">&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f"{command} {closed}"], capture_output=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert (tmp_path / "out" / picture.name).is_file()
+
+
+def test_kinds_that_are_not_read_are_one_line(
+    tiny_model: Path, tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture.rename(folder / "a.png")
+    for name in ("b.dng", "c.dng", "d"):
+        (folder / name).touch()
+    assert main(["stylize", str(folder), "--model", str(tiny_model), "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "fast-nst: 3 files are of kinds that are not read and left out: 2 .dng, 1 without a suffix"
+    ]

@@ -136,6 +136,18 @@ def test_a_hub_data_set_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -
         open_content("someone/pictures", DataConfig(), 0)
 
 
+def test_kinds_of_a_folder_that_are_not_read_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(pixels(40, 40)).save(tmp_path / name)
+    for name in ("d.dng", "e"):
+        (tmp_path / name).touch()
+    open_content(str(tmp_path), DataConfig(validation=1), 0)
+    [said] = [record.message for record in caplog.records if "left out" in record.message]
+    assert said.endswith("left out: 1 without a suffix, 1 .dng")
+
+
 def test_empty_and_single_picture_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no pictures"):
         open_content(str(tmp_path), DataConfig(), 0)

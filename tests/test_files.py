@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fast_nst.files import whole_file
+from fast_nst.files import partial_of, whole_file
 
 
 def test_weights_are_as_readable_as_any_new_file(tmp_path: Path) -> None:
@@ -25,3 +25,11 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         unfinished.write_text("half \ud800", encoding="utf-8")
     assert (tmp_path / "file").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_partial_files_name_fits_where_the_files_does(tmp_path: Path) -> None:
+    assert partial_of(Path("out/clip.mp4")) == Path("out/clip.partial.mp4")
+    for name in ("n" * 251 + ".mp4", "\u65e5" * 83 + ".mp4"):
+        partial = partial_of(tmp_path / name)
+        partial.touch()
+        assert partial.name.endswith(".partial.mp4")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.packet import Packet
 
 
@@ -42,6 +43,10 @@ class Clip:
     """Number of frames to come, if known."""
     steady: bool = True
     """All frames last equally long."""
+    opacity: bool = False
+    """The frames have an alpha channel that is to be kept."""
+    deep: bool = False
+    """HDR that is to be kept: more than 8 bits."""
 
 
 @dataclass
@@ -56,6 +61,10 @@ class Step:
     """For how long, in ticks; 0 if unknown."""
     packets: list[Packet] = field(default_factory=list)
     """Packets of the streams to copy, retimed as the frames are."""
+    opacity: np.ndarray | None = None
+    """uint8 [H, W], upright, where alpha is kept and something is transparent."""
+    captions: VideoFrame | None = None
+    """The RGB frame before its turn, if closed captions came with it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,12 @@ class Wanted:
     """Frames are stretched where their pixels are not square."""
     max_pixels: int | None = None
     """Most pixels of a frame; None takes Pillow's limit for pictures (179 million)."""
+    alpha: str = "white"
+    """keep, or the color that lies under what is transparent."""
+    tone_map: bool = True
+    """HDR is brought into the range of SDR."""
+    deinterlace: bool = True
+    """Interlaced frames are made whole."""
 
 
 def fit(width: Fraction | int, height: Fraction | int, size: int | None) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.runtime.machine import limited_threads
 
 if TYPE_CHECKING:
-    from av import VideoStream
+    from av import VideoCodecContext, VideoStream
     from av.container import InputContainer
 
 # Demuxers of containers that hold what they play: none that follows addresses found in a file
@@ -21,6 +21,8 @@ _DEMUXERS = (
     "mov,matroska,webm,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg,mxf,nut,ivf,h264,hevc,m4v,obu,mjpeg,"
     "yuv4mpegpipe,rm,dv,wtv,mp3,wav,flac,aac"
 )
+# Their packets may hold frames that are never shown, or two of them.
+_PACKETS_WITHOUT_FRAMES = ("vp8", "vp9", "mpeg4", "msmpeg4v3")
 _ATTACHED_PICTURE = 0x400  # libavformat's AV_DISPOSITION_ATTACHED_PIC: cover art
 
 
@@ -78,6 +80,28 @@ def main_video(container: InputContainer, name: str, max_pixels: int | None) -> 
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = limited_threads() or 0
     return stream
+
+
+def decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """The stream's decoder; libvpx's own where there is an alpha channel, which libav's leave out."""
+    import av
+
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return stream.codec_context
+    try:
+        decoder = av.CodecContext.create(name, "r")
+    except av.codec.codec.UnknownCodecError as error:
+        raise UserError(f"this PyAV has no decoder {name}; install av from PyPI") from error
+    assert isinstance(decoder, av.VideoCodecContext)
+    return decoder
+
+
+def frames_of(stream: VideoStream) -> int | None:
+    """How many packets of one frame each a file says that there are, None if it does not."""
+    if stream.codec_context.name in _PACKETS_WITHOUT_FRAMES:
+        return None
+    return stream.frames or int(stream.metadata.get("NUMBER_OF_FRAMES") or 0) or None
 
 
 def begin_of(container: InputContainer) -> Fraction:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.pictures import WRITABLE, UnreadablePicture, decode_picture, picture_bytes
+from fast_nst.pictures import WRITABLE, UnreadablePicture, UnsuitableFormat, decode_picture, picture_bytes
 from fast_nst.runtime.clips import Clip, Step, Wanted, fit
 from fast_nst.runtime.video_frames import picture_color
 
@@ -124,6 +124,10 @@ class FrameWriter:
 
     def write(self, step: Step, pixels: np.ndarray | None) -> None:
         """Write `pixels`, uint8 RGB [H, W, 3], as the next picture."""
+        if step.opacity is not None:
+            raise UnsuitableFormat(
+                f"--alpha keep: frames in {self._name} carry no transparency; write mov, webm or gif"
+            )
         if pixels is not None:
             self._count += 1
             path = self._folder / f"{self._count:06}.{self._format}"

@@ -3,30 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from fast_nst.runtime.clips import Clip
+from fast_nst.runtime.video_filters import pulled
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.packet import Packet
 
 GIF_TICK = Fraction(1, 100)
-SHORTEST = 2  # ticks; viewers show a shorter frame for ten
+_SHORTEST, _INSTEAD = 2, 10  # ticks; viewers show a frame for ten that asks for fewer than two
+
+
+class GifClock:
+    """Moves a GIF's packets to where viewers show them; libav does so for delays of 0 only."""
+
+    def __init__(self) -> None:
+        self._late = 0
+
+    def set(self, packet: Packet) -> None:
+        """Give a packet its time and its duration; to be shown all packets in order."""
+        if packet.pts is None:
+            return
+        packet.pts += self._late
+        packet.dts = packet.pts
+        if packet.duration is not None and 0 < packet.duration < _SHORTEST:
+            self._late += _INSTEAD - packet.duration
+            packet.duration = _INSTEAD
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame ready for an encoder."""
+
+    pts: Fraction | int
+    duration: Fraction | int
+    pixels: np.ndarray
+    """uint8 RGB [H, W, 3]."""
+    opacity: np.ndarray | None = None
+    """uint8 [H, W]."""
+
+
+class Delays:
+    """Times in ticks such that every frame is long enough for viewers to obey its delay.
+
+    One that is too short makes the next ones begin late until the time is caught up; one that would be
+    over before it could begin is left out, but never the last.
+    """
+
+    def __init__(self) -> None:
+        self._free = 0  # tick from which the next frame can be shown
+        self._held: Shown | None = None  # until it is known how long it stays
+
+    def add(self, frame: Shown) -> list[Shown]:
+        """The frame before with its time in whole ticks, nothing where there is none left for it."""
+        held, self._held = self._held, frame
+        if held is None or frame.pts <= self._free:
+            return []
+        return [self._place(held, frame.pts)]
+
+    def end(self) -> list[Shown]:
+        """The last frame, if there was one."""
+        held, self._held = self._held, None
+        return [] if held is None else [self._place(held, held.pts + held.duration)]
+
+    def _place(self, frame: Shown, end: Fraction | int) -> Shown:
+        pts = max(round(frame.pts), self._free)
+        self._free = pts + _SHORTEST
+        return replace(frame, pts=pts, duration=max(round(end) - pts, _SHORTEST))
 
 
 class Palettes:
-    """Turns RGB frames into frames of 256 colors each, chosen frame by frame so that memory is flat."""
+    """Turns RGB(A) frames into frames of 256 colors each, chosen frame by frame so that memory is flat."""
 
     def __init__(self, clip: Clip) -> None:
         import av
 
         self._graph = graph = av.filter.Graph()
-        rgb24 = av.VideoFormat("rgb24")
-        source = graph.add_buffer(width=clip.width, height=clip.height, format=rgb24, time_base=GIF_TICK)
+        kind = av.VideoFormat("rgba" if clip.opacity else "rgb24")
+        source = graph.add_buffer(width=clip.width, height=clip.height, format=kind, time_base=GIF_TICK)
         split, sink = graph.add("split"), graph.add("buffersink")
         choose, use = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1")
         source.link_to(split)
@@ -37,15 +99,9 @@ class Palettes:
         graph.configure()
 
     def turn(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
-        """The frames ready after one more rgb24 frame; after None, the last ones."""
-        import av
-
+        """The frames ready after one more; after None, the last ones."""
         self._graph.push(frame)
-        while True:
-            try:
-                yield self._graph.vpull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+        return pulled(self._graph)
 
 
 def loop_count(path: Path | None) -> int:

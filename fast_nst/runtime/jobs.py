@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
-from fast_nst.pictures import PICTURE_SUFFIXES, WRITABLE, find_pictures, writable_format
+from fast_nst.pictures import PICTURE_SUFFIXES, files_below, kinds_unread, picture_suffix, writable_format
+from fast_nst.runtime.animation import is_animated
 from fast_nst.runtime.media import (
     ALL_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -35,19 +37,35 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """All there is to do."""
+
+    jobs: list[Job]
+    unread: Counter[str]
+    """Files of the inputs' folders and patterns that are of no kind that is read, by suffix."""
+    refused: list[tuple[Path, str]]
+    """Folders below the inputs' that cannot be looked into, and why."""
+
+
+@dataclass(frozen=True)
 class _Found:
     """Pictures and videos of one input, and the folder whose tree below is kept."""
 
     root: Path
     files: dict[Path, Kind]
     is_folder: bool
+    unread: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def plan_jobs(inputs: list[str], output: Path, format: str | None = None) -> list[Job]:
+def plan_jobs(
+    inputs: list[str], output: Path, format: str | None = None, *, keep_alpha: bool = False
+) -> Plan:
     """Pair every picture and video with its result; nothing is written, of files the first bytes are read.
 
     A picture's `format` is for the pictures; where there are videos only, it makes folders of frames
-    of them. A video's is for the videos. Several pictures become one video where `output` is one.
+    of them. A video's is for the videos. Several pictures become one video where `output` is one. With
+    `keep_alpha` the results' own formats are such as carry alpha where the inputs' do.
 
     Raises UserError for an input that does not exist or holds no picture, for an output that does
     not fit the inputs, and where a result would overwrite an input or another result.
@@ -58,13 +76,37 @@ def plan_jobs(inputs: list[str], output: Path, format: str | None = None) -> lis
     found = [item for text in inputs if (item := _find(text, None if own_file else output))]
     if not found:
         raise UserError(f"--output {output} is or holds the input itself; choose another folder")
+    unread = sum((item.unread for item in found), Counter())
+    refused = [one for item in found for one in item.refused]
     if own_file:
-        return [_single_job(inputs, found, output, format)]
+        return Plan([_single_job(inputs, found, output, format)], unread, refused)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file; give a folder, or a name ending in .jpg, .mp4, ...")
-    jobs = tell_apart(_unique(_place(found, output, format)))
+    jobs = tell_apart(_unique(_place(found, output, format, keep_alpha)))
     _refuse_clashes(jobs)
-    return jobs
+    return Plan(jobs, unread, refused)
+
+
+def readable_below(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The files below a folder, and the folders below it that cannot be looked into, with the reason.
+
+    Raises UserError where it is the folder itself.
+    """
+    refused: list[tuple[Path, str]] = []
+
+    def note(error: OSError) -> None:
+        refused.append((Path(error.filename), f"cannot read the folder: {error.strerror}"))
+
+    files = files_below(folder, note)
+    if refused and refused[0][0] == folder:
+        raise UserError(f"input {folder}: {refused[0][1]}")
+    return files, refused
+
+
+def nothing_found(text: str, unread: Counter[str]) -> UserError:
+    """The error for an input without a file that is read."""
+    what = f"that is read, only {kinds_unread(unread)}" if unread else f"({ALL_SUFFIXES})"
+    return UserError(f"input {text} holds no picture and no video {what}")
 
 
 def _find(text: str, output: Path | None) -> _Found | None:
@@ -73,7 +115,8 @@ def _find(text: str, output: Path | None) -> _Found | None:
     if path.is_dir():
         if output is not None and _is_inside(path, output):
             return None
-        return _Found(path, _outside(find_pictures(path, is_media_name), output, text), is_folder=True)
+        files, refused = readable_below(path)
+        return replace(_found(path, files, output, text, is_folder=True), refused=refused)
     if path.exists():
         return _Found(path.parent, {path: kind_of(path)}, is_folder=False)
     if not glob.has_magic(text):
@@ -81,20 +124,30 @@ def _find(text: str, output: Path | None) -> _Found | None:
     pattern = str(path.expanduser())
     # Path.glob wants the fixed part and the pattern apart.
     matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    files = [match for match in matches if is_media_name(match) and match.is_file()]
-    return _Found(_fixed_part(pattern), _outside(files, output, text), is_folder=False)
+    files = [match for match in matches if not match.is_dir() and not match.name.startswith(".")]
+    return _found(_fixed_part(pattern), _once(files), output, text, is_folder=False)
 
 
-def _outside(files: list[Path], output: Path | None, text: str) -> dict[Path, Kind]:
-    """Those not below the output, with their kinds: results of an earlier run are no inputs of this one."""
+def _found(root: Path, files: list[Path], output: Path | None, text: str, *, is_folder: bool) -> _Found:
+    """The files with their kinds, but for those below the output: an earlier run's results are no inputs."""
     if output is not None:
         files = [path for path in files if not _is_inside(path, output)]
-    if not files:
-        raise UserError(f"input {text} holds no picture and no video ({ALL_SUFFIXES})")
-    return {path: kind_of(path) for path in files}
+    unread = Counter(path.suffix.lower() for path in files if not is_media_name(path))
+    kinds = {path: kind_of(path) for path in files if is_media_name(path)}
+    if not kinds:
+        raise nothing_found(text, unread)
+    return _Found(root, kinds, is_folder, unread)
 
 
-def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
+def _once(files: list[Path]) -> list[Path]:
+    """`**` goes through linked folders again and again; of each file the shortest path is kept."""
+    first: dict[str, Path] = {}
+    for path in sorted(files, key=lambda path: (len(path.parts), path)):
+        first.setdefault(os.path.join(os.path.realpath(path.parent), path.name), path)  # noqa: PTH118
+    return sorted(first.values())
+
+
+def _place(found: list[_Found], output: Path, format: str | None, keep_alpha: bool) -> list[Job]:
     """The tree below each input's root, below the output; of several folders below their names."""
     several_folders = sum(item.is_folder for item in found) > 1
     kinds = {kind for item in found for kind in item.files.values()}
@@ -114,21 +167,19 @@ def _place(found: list[_Found], output: Path, format: str | None) -> list[Job]:
                 target = target.with_name(source.stem.replace(".", "-"))
             else:
                 fitting = format if for_videos == (kind == "video") else None
-                target = target.with_suffix(result_suffix(source, kind, fitting))
+                suffix = result_suffix(source, kind, fitting, keep_alpha=keep_alpha)
+                target = target.with_suffix(suffix)
             jobs.append(Job(source, target, kind))
     return jobs
 
 
-def result_suffix(source: Path, kind: Kind, format: str | None) -> str:
+def result_suffix(source: Path, kind: Kind, format: str | None, *, keep_alpha: bool = False) -> str:
     """The result's, for a `format` that fits the kind, or the one nearest to the source's."""
-    suffix = source.suffix.lower()
     if format is not None:
         return "." + format.lower().removeprefix(".")
     if kind == "video":
-        return source.suffix if suffix in WRITABLE_VIDEOS else ".mp4"
-    if suffix in (".jpe", ".jfif", ".mpo"):
-        return ".jpg"
-    return source.suffix if suffix in WRITABLE else ".png"
+        return source.suffix if source.suffix.lower() in WRITABLE_VIDEOS else ".mp4"
+    return picture_suffix(source, keep_alpha=keep_alpha)
 
 
 def _unique(jobs: list[Job]) -> list[Job]:
@@ -184,7 +235,9 @@ def _single_job(inputs: list[str], found: list[_Found], output: Path, format: st
     kinds = {kind for item in found for kind in item.files.values()}
     to_video = output.suffix.lower() in WRITABLE_VIDEOS
     one = len(files) == 1 and not found[0].is_folder
-    if to_video and kinds == {"picture"} and not (one and is_gif_name(files[0])):
+    if to_video and one and kinds == {"picture"} and is_animated(files[0]):
+        job = Job(files[0], output, "video")
+    elif to_video and kinds == {"picture"} and not (one and is_gif_name(files[0])):
         source = files[0] if one else found[0].root
         job = Job(source, output, "video", _as_frames(found))
     elif not one:

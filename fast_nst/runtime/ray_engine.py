@@ -27,7 +27,7 @@ import ray.exceptions
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.pictures import UnreadablePicture
+from fast_nst.pictures import KEEP, UnreadablePicture
 from fast_nst.runtime.jobs import Job
 from fast_nst.runtime.media import Kind, is_gif_name, kind_of
 from fast_nst.runtime.models import find_model
@@ -73,13 +73,19 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     """
     if options.fps is not None:
         raise UserError("--fps is for a video made of pictures, which --engine ray does not make")
-    plan = plan_remote(inputs, str(options.output), options.format, keep=not options.overwrite)
+    plan = plan_remote(
+        inputs,
+        str(options.output),
+        options.format,
+        keep=not options.overwrite,
+        keep_alpha=options.alpha == KEEP,
+    )
     model = find_model(options.model, options.style)
     options = replace(options, style=model.style)
     check_timed(plan.jobs, options)
     # A bad one is found here, not by every worker.
     choose_style(Stylizer(model.path, threads=1, providers=["cpu"]), options)
-    report = Report(kept=list(plan.kept))
+    report = Report(skipped=list(plan.refused), kept=list(plan.kept), unread=plan.unread)
     if plan.kept:
         logger.info("%d of %d are there already", len(plan.kept), len(plan.kept) + len(plan.jobs))
     if not plan.jobs:

@@ -9,9 +9,10 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -20,9 +21,15 @@ from fsspec.implementations.local import LocalFileSystem
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import flush
 from fast_nst.pictures import PICTURE_SUFFIXES
-from fast_nst.runtime.jobs import Job, is_video_format, result_suffix, tell_apart
+from fast_nst.runtime.jobs import (
+    Job,
+    is_video_format,
+    nothing_found,
+    readable_below,
+    result_suffix,
+    tell_apart,
+)
 from fast_nst.runtime.media import (
-    ALL_SUFFIXES,
     VIDEO_SUFFIXES,
     Kind,
     is_media_name,
@@ -85,6 +92,10 @@ class RemotePlan:
     store: Store
     output: str
     """Path in `store` that the results go below."""
+    unread: Counter[str]
+    """As jobs.Plan has them."""
+    refused: list[tuple[Path, str]]
+    """As jobs.Plan has them."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +104,13 @@ class _Found:
     root: str
     paths: list[str]
     is_folder: bool
+    unread: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def plan_remote(inputs: list[str], output: str, format: str | None = None, *, keep: bool) -> RemotePlan:
+def plan_remote(
+    inputs: list[str], output: str, format: str | None = None, *, keep: bool, keep_alpha: bool = False
+) -> RemotePlan:
     """Pair files at fsspec URLs, folders and patterns with results, as jobs.plan_jobs does, from lists alone.
 
     Nothing is opened: whether a file is a picture or a video goes by its name, a GIF is a video. With
@@ -109,13 +124,16 @@ def plan_remote(inputs: list[str], output: str, format: str | None = None, *, ke
     if PurePosixPath(folder).suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
         raise UserError(f"--output {output} is one file; --engine ray needs a folder")
     found = [_find(text, store, folder) for text in inputs]
-    jobs = _refuse_clashes(_place(found, folder, format), store)
+    jobs = _refuse_clashes(_place(found, folder, format, keep_alpha), store)
     kept: list[str] = []
     if keep:
         existing = set(_list(store, folder))
         kept = [store.name(job.target) for job in jobs if job.target in existing]
         jobs = [job for job in jobs if job.target not in existing]
-    return RemotePlan(sorted(jobs, key=lambda job: job.kind == "video"), kept, store, folder)
+    unread = sum((item.unread for item in found), Counter())
+    refused = [one for item in found for one in item.refused]
+    jobs = sorted(jobs, key=lambda job: job.kind == "video")
+    return RemotePlan(jobs, kept, store, folder, unread, refused)
 
 
 def open_store(url: str) -> tuple[Store, str]:
@@ -184,9 +202,13 @@ def check_puts(store: Store, folder: str) -> None:
 def _find(text: str, output_store: Store, output: str) -> _Found:
     store, path = open_store(text)
     fs = store.fs
+    refused: list[tuple[Path, str]] = []
     with _asking(f"cannot list {text}"):
         if is_folder := fs.isdir(path):
-            root, listed = path, fs.find(path)
+            root, listed = path, [] if store.is_local else fs.find(path)
+            if store.is_local:
+                files, refused = readable_below(Path(path))
+                listed = [file.as_posix() for file in files]
         elif fs.exists(path):
             return _Found(store, str(PurePosixPath(path).parent), [path], is_folder=False)
         elif glob.has_magic(path):
@@ -195,19 +217,20 @@ def _find(text: str, output_store: Store, output: str) -> _Found:
             listed = [name for name, info in fs.glob(path, detail=True).items() if info["type"] == "file"]
         else:
             raise UserError(f"input {text} does not exist")
-    paths = [
+    inside = [
         path
         for path in sorted(listed)
-        if is_media_name(Path(path))
-        and not any(part.startswith(".") for part in PurePosixPath(path).relative_to(root).parts)
+        if not any(part.startswith(".") for part in PurePosixPath(path).relative_to(root).parts)
         and not (store == output_store and PurePosixPath(path).is_relative_to(output))
     ]
+    paths = [path for path in inside if is_media_name(Path(path))]
+    unread = Counter(PurePosixPath(path).suffix.lower() for path in inside if not is_media_name(Path(path)))
     if not paths:
-        raise UserError(f"input {text} holds no picture and no video ({ALL_SUFFIXES})")
-    return _Found(store, root, paths, is_folder)
+        raise nothing_found(text, unread)
+    return _Found(store, root, paths, is_folder, unread, refused)
 
 
-def _place(found: list[_Found], output: str, format: str | None) -> list[RemoteJob]:
+def _place(found: list[_Found], output: str, format: str | None, keep_alpha: bool) -> list[RemoteJob]:
     """As jobs._place, for paths that are not all of this machine."""
     sources: dict[tuple[Store, str], _Found] = {}
     for item in found:
@@ -225,7 +248,7 @@ def _place(found: list[_Found], output: str, format: str | None) -> list[RemoteJ
         own = PurePosixPath(item.root).name if several_folders and item.is_folder else ""
         target = PurePosixPath(output, own, PurePosixPath(path).relative_to(item.root))
         fitting = format if for_videos == (kind == "video") else None
-        suffix = result_suffix(Path(path), kind, fitting)
+        suffix = result_suffix(Path(path), kind, fitting, keep_alpha=keep_alpha)
         jobs.append(Job(Path(path), Path(target.with_suffix(suffix)), kind))
     return [
         RemoteJob(store, path, job.target.as_posix(), job.kind)

@@ -12,13 +12,17 @@ import numpy as np
 from fast_nst.errors import UserError, one_line
 
 
+class NoScratchRoom(UserError):
+    """The disk for scratch files is too full for a picture; smaller ones may do."""
+
+
 class Plane:
     """An array [H, W, C] in a nameless temporary file, which is gone however the process ends.
 
     `plane[top:bottom, left:right]` is read and written as of a numpy array. Plain reads and writes: what a
     memory map has touched counts as the process's memory.
 
-    Raises UserError when the disk is full or fails.
+    Raises NoScratchRoom when the disk is full or fails.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
@@ -80,8 +84,8 @@ class Plane:
         left, right, _ = window[1].indices(self.shape[1])
         return top, max(top, bottom), left, max(left, right)
 
-    def _explain(self, error: OSError) -> UserError:
-        return UserError(
+    def _explain(self, error: OSError) -> NoScratchRoom:
+        return NoScratchRoom(
             f"cannot keep {self.nbytes / 1e9:.1f} GB of scratch data in {scratch_folder()}: "
             f"{error.strerror or one_line(error)}; set TMPDIR to a folder with more room"
         )
@@ -92,10 +96,10 @@ Raster: TypeAlias = np.ndarray | Plane
 
 
 def check_room(size: float) -> None:
-    """UserError now if `size` bytes of scratch files would not fit, not when the disk is full."""
+    """NoScratchRoom now if `size` bytes of scratch files would not fit, not when the disk is full."""
     free = shutil.disk_usage(scratch_folder()).free
     if size > free:
-        raise UserError(
+        raise NoScratchRoom(
             f"scratch files need {size / 1e9:.1f} GB, {scratch_folder()} has {free / 1e9:.1f} GB left; "
             "set TMPDIR to a folder with more room"
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,33 +16,41 @@ from tqdm import tqdm
 from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.lists import comma_separated
 from fast_nst.pictures import (
-    Picture,
+    KEEP,
+    KEEPS_ALPHA,
     UnreadablePicture,
     UnsuitableFormat,
-    resize_longer_side,
+    ground_color,
     writable_format,
 )
+from fast_nst.runtime.animation import is_animated
 from fast_nst.runtime.anysize import AnySizeStylizer
 from fast_nst.runtime.containers import UnreadableVideo
 from fast_nst.runtime.frame_folder import check_replaceable, holds_frames
-from fast_nst.runtime.jobs import Job, plan_jobs
+from fast_nst.runtime.jobs import Job, is_video_format, plan_jobs
 from fast_nst.runtime.media import WRITABLE_VIDEOS
 from fast_nst.runtime.models import find_model
-from fast_nst.runtime.scratch import Raster
+from fast_nst.runtime.picture_job import decode, decode_ahead, stylize_picture
+from fast_nst.runtime.scratch import NoScratchRoom
 from fast_nst.runtime.smooth import Smoother
-from fast_nst.runtime.streams import PictureOnDisk, read_picture, write_picture
 from fast_nst.runtime.styles import is_timed
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.video import VideoOptions, stylize_video
-from fast_nst.runtime.video_writer import choose_codec
+from fast_nst.runtime.video_codecs import choose_codec
 from fast_nst.stop import StopRequest
 
 if TYPE_CHECKING:
     from fast_nst.runtime.remote import RemoteJob
 
 # What is wrong with one input, and stops none of the others.
-BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, MemoryError)
-_DECODED_AHEAD = 2  # hides the decoding behind the network, and bounds the memory
+BAD_INPUT = (UnreadableVideo, UnreadablePicture, UnsuitableFormat, RunFailed, NoScratchRoom, MemoryError)
+# What is wrong with the name of one result, or with what stands in its place.
+_OF_ONE_NAME = frozenset(
+    (
+        *(errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+        *(errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.ETXTBSY),
+    )
+)
 
 
 @dataclass
@@ -64,6 +72,9 @@ class StylizeOptions:
     """From 0 (the picture as it was) to 1 (the style in full)."""
     preserve_color: bool = False
     """Keep the picture's own colors; take only light and dark from the style."""
+    alpha: str = "white"
+    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
+    name."""
     format: str | None = None
     """Pictures: jpg, png, webp, tiff, bmp or avif; videos: mp4, mov, mkv, webm or gif, and a picture format
     for folders of their frames. Default: as the input, png or mp4 if that cannot be."""
@@ -92,6 +103,12 @@ class StylizeOptions:
     """Frames per second of a video made of pictures, such as 24 or 30000/1001."""
     codec: str | None = None
     """Videos: h264, vp9 or av1. Default: h264, and vp9 in webm."""
+    preset: str | None = None
+    """Videos: how long the encoder looks for a smaller file, from ultrafast to veryslow as x264 names it."""
+    hdr: Literal["tonemap", "keep"] = "tonemap"
+    """Videos in HDR (PQ, HLG): tonemap them to SDR, or keep it (formats that carry it)."""
+    deinterlace: Literal["auto", "off"] = "auto"
+    """Videos: auto makes interlaced frames whole, off leaves them."""
     smooth: bool = False
     """Videos: less flicker, by blending along the motion; needs OpenCV (pip install 'fast-nst[smooth]')."""
     engine: Literal["local", "ray"] = "local"
@@ -114,9 +131,10 @@ class StylizeOptions:
             raise UserError(f"--strength must be between 0 and 1, not {self.strength}")
         if not 1 <= self.quality <= 100:
             raise UserError(f"--quality must be between 1 and 100, not {self.quality}")
-        if self.format is not None and "." + self.format.lower().removeprefix(".") not in WRITABLE_VIDEOS:
+        ground_color(self.alpha)
+        if self.format is not None and not is_video_format(self.format):
             try:
-                writable_format(self.format)
+                _check_alpha(writable_format(self.format), self.alpha)
             except UserError as error:
                 raise UserError(f"--format: {error}") from None
         self.for_videos()
@@ -137,11 +155,13 @@ class Report:
     written: list[Path | str] = field(default_factory=list)
     """Result files, and folders of frames; URLs where they are not of this machine."""
     skipped: list[tuple[Path | str, str]] = field(default_factory=list)
-    """Inputs without a result, and why."""
+    """Inputs without a result, and folders that cannot be looked into, and why."""
     kept: list[Path | str] = field(default_factory=list)
     """Results that existed and were left alone (`overwrite` is false)."""
     damaged: list[tuple[Path | str, str]] = field(default_factory=list)
     """Videos that could be read in part only, and why; what could be is among `written`."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Files left out as they are of no kind that is read, by suffix."""
 
 
 def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
@@ -164,14 +184,17 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
         if "://" in text:
             raise UserError(f"{text}: URLs need --engine ray")
     output = Path(options.output)
-    jobs = plan_jobs(inputs, output, options.format)
+    plan = plan_jobs(inputs, output, options.format, keep_alpha=options.alpha == KEEP)
+    jobs = plan.jobs
     model = find_model(options.model, options.style)
     options = replace(options, style=model.style)
     _check_options(jobs, options)
     check_timed(jobs, options)
     to_file = jobs[0].target == output
+    if to_file and jobs[0].kind == "picture":
+        _check_alpha(writable_format(output.suffix), options.alpha)
     _check_writable(output.parent if to_file else output)
-    report = Report()
+    report = Report(skipped=list(plan.refused), unread=plan.unread)
     if options.overwrite is False:
         report.kept = [job.target for job in jobs if _is_done(job.target)]
         jobs = [job for job in jobs if not _is_done(job.target)]
@@ -183,14 +206,12 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     pictures = [job for job in jobs if job.kind == "picture"]
     # disable=None: no bar unless stderr is a terminal
     with tqdm(total=len(pictures), unit="picture", disable=None, delay=1) as bar:
-        for job, decoded in _decode_ahead(pictures, _on_disk(any_size, options), options.max_pixels):
+        for job, decoded in decode_ahead(pictures, any_size, options):
             try:
-                _stylize_one(any_size, decoded.result(), job.target, options)
+                stylize_picture(any_size, decoded.result(), job.target, options)
                 report.written.append(job.target)
-            except BAD_INPUT as error:
-                report.skipped.append((job.source, skip_reason(error)))
-            except UserError as error:
-                raise UserError(f"{error}; stopped, {_count(report)} written before") from error
+            except (UserError, MemoryError) as error:
+                _skip_or_stop(job, error, report)
             bar.update()
     _stylize_videos(stylizer, [job for job in jobs if job.kind == "video"], options, report)
     return report
@@ -204,8 +225,7 @@ def stylize_file(stylizer: Stylizer, job: Job, options: StylizeOptions) -> str |
     if job.kind == "video":
         return stylize_video(stylizer, job.source, job.target, options.for_videos()).problem
     any_size = _any_size(stylizer, options)
-    picture = read_picture(job.source, _on_disk(any_size, options), options.max_pixels)
-    _stylize_one(any_size, picture, job.target, options)
+    stylize_picture(any_size, decode(job, any_size, options), job.target, options)
     return None
 
 
@@ -230,11 +250,6 @@ def _any_size(stylizer: Stylizer, options: StylizeOptions) -> AnySizeStylizer:
     return AnySizeStylizer(stylizer, options.tile, memory)
 
 
-def _on_disk(stylizer: AnySizeStylizer, options: StylizeOptions) -> Callable[[int, int], bool]:
-    """Whether a picture of a height and width is to be decoded to disk."""
-    return stylizer.in_tiles if options.size is None else lambda height, width: False
-
-
 def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
     with StopRequest("stopping; what is done of the video is kept beside its place") as stop:
         for job in jobs:
@@ -246,11 +261,9 @@ def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions
                     options.for_videos(),
                     stop=lambda: stop.signal is not None,
                 )
-            except BAD_INPUT as error:
-                report.skipped.append((job.source, skip_reason(error)))
+            except (UserError, MemoryError) as error:
+                _skip_or_stop(job, error, report)
                 continue
-            except UserError as error:
-                raise UserError(f"{error}; stopped, {_count(report)} written before") from error
             report.written.append(video.path)
             if video.problem:
                 report.damaged.append((job.source, f"{video.problem}; {video.path} holds what could be read"))
@@ -259,8 +272,24 @@ def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions
                 raise Interrupted(stop.signal, f"interrupted: {what}" if video.stopped else "interrupted")
 
 
+def _skip_or_stop(job: Job, error: UserError | MemoryError, report: Report) -> None:
+    """Note that a job came to nothing; raise UserError where no other will do better."""
+    if not isinstance(error, BAD_INPUT) and getattr(error.__cause__, "errno", None) not in _OF_ONE_NAME:
+        raise UserError(f"{error}; stopped, {_count(report)} written before") from error
+    report.skipped.append((job.source, skip_reason(error)))
+
+
 def _is_done(target: Path) -> bool:
-    return target.is_file() or holds_frames(target)
+    with suppress(OSError):  # a name that is too long
+        return target.is_file() or holds_frames(target)
+    return False
+
+
+def _check_alpha(kind: str, alpha: str) -> None:
+    if alpha == KEEP and kind not in KEEPS_ALPHA:
+        raise UserError(
+            f"--alpha keep: {kind} carries no transparency; choose png, webp, tiff or avif, or --alpha white"
+        )
 
 
 def _check_videos(jobs: list[Job], options: StylizeOptions) -> None:
@@ -281,46 +310,16 @@ def _check_videos(jobs: list[Job], options: StylizeOptions) -> None:
 def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
     if all(job.kind == "picture" for job in jobs):
         given = {"smooth": options.smooth, "codec": options.codec, "start": options.start, "end": options.end}
+        given |= {"preset": options.preset, "hdr": options.hdr == "keep"}
+        given |= {"deinterlace": options.deinterlace == "off"}
         for name, value in given.items():
             if value:
                 raise UserError(f"--{name} is for videos; the inputs are pictures")
     from_frames = next((job.source for job in jobs if job.frames), None)
     if from_frames is not None and options.fps is None:
         raise UserError(f"{from_frames}: a video made of pictures needs its frames per second: --fps 25, say")
-    if options.fps is not None and from_frames is None:
+    if options.fps is not None and from_frames is None and not is_animated(jobs[0].source):
         raise UserError("--fps is for a video made of pictures; a video keeps its own times")
-
-
-def _stylize_one(
-    stylizer: AnySizeStylizer, picture: Picture | PictureOnDisk, target: Path, options: StylizeOptions
-) -> None:
-    pixels: Raster = picture.pixels
-    if isinstance(picture, Picture):
-        pixels = resize_longer_side(picture.pixels, options.size)
-    result = stylizer(pixels, strength=options.strength, preserve_color=options.preserve_color)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {target.parent}: {error.strerror}") from error
-    write_picture(target, result, quality=options.quality, exif=picture.exif)
-
-
-def _decode_ahead(
-    jobs: list[Job], on_disk: Callable[[int, int], bool], max_pixels: int | None
-) -> Iterator[tuple[Job, Future[Picture | PictureOnDisk]]]:
-    """Each job with its picture, decoded on a thread while earlier ones are worked on."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting: deque[tuple[Job, Future[Picture | PictureOnDisk]]] = deque()
-        rest = iter(jobs)
-        try:
-            while True:
-                for job in islice(rest, _DECODED_AHEAD + 1 - len(waiting)):
-                    waiting.append((job, pool.submit(read_picture, job.source, on_disk, max_pixels)))
-                if not waiting:
-                    return
-                yield waiting.popleft()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _check_writable(folder: Path) -> None:

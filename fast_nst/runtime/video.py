@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import replace_folder, whole_file, whole_folder
+from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
+from fast_nst.pictures import UnsuitableFormat
+from fast_nst.pictures.alpha import ground_color
+from fast_nst.runtime.animation import AnimationReader, is_animated
 from fast_nst.runtime.clips import Step, Wanted
 from fast_nst.runtime.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.media import WRITABLE_VIDEOS
@@ -23,8 +26,10 @@ from fast_nst.runtime.pipeline import ahead, behind
 from fast_nst.runtime.smooth import Smoother
 from fast_nst.runtime.styles import Styles
 from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.runtime.video_codecs import CODECS, PRESETS, choose_codec, fitting_codec, keeps_pixel_aspect
 from fast_nst.runtime.video_reader import VideoReader
-from fast_nst.runtime.video_writer import CODECS, VideoWriter, can_hold, choose_codec, keeps_pixel_aspect
+from fast_nst.runtime.video_sound import passage
+from fast_nst.runtime.video_writer import VideoWriter
 
 if TYPE_CHECKING:
     from av.stream import Stream
@@ -58,8 +63,17 @@ class VideoOptions:
     """Frames per second of a source made of pictures, such as 24 or 30000/1001."""
     codec: str | None = None
     """h264, vp9 or av1. Default: h264, and vp9 in WebM."""
+    preset: str | None = None
+    """How long the encoder looks for a smaller file, as x264 names it: ultrafast to veryslow."""
     quality: int = 95
     """From 1 to 100; 75 is each encoder's usual rate factor (x264's 23), 95 hardly differs from 100."""
+    alpha: str = "white"
+    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
+    name."""
+    hdr: Literal["tonemap", "keep"] = "tonemap"
+    """HDR (PQ, HLG): tonemap it to SDR, or keep it (formats that carry it)."""
+    deinterlace: Literal["auto", "off"] = "auto"
+    """auto makes interlaced frames whole, off leaves them."""
     format: str = "png"
     """Of frames written into a folder."""
     max_pixels: int | None = None
@@ -68,6 +82,15 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if self.codec not in (None, *CODECS):
             raise UserError(f"--codec must be one of {', '.join(CODECS)}, not {self.codec!r}")
+        if self.preset not in (None, *PRESETS):
+            raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        for name, value, values in (
+            ("hdr", self.hdr, ("tonemap", "keep")),
+            ("deinterlace", self.deinterlace, ("auto", "off")),
+        ):
+            if value not in values:
+                raise UserError(f"--{name} must be {' or '.join(values)}, not {value!r}")
+        ground_color(self.alpha)
         start, end = to_seconds(self.start, "--start"), self.end
         if end is not None and to_seconds(end, "--end") <= start:
             raise UserError(f"--end {end} must come after --start {self.start}")
@@ -116,7 +139,7 @@ def stylize_video(
     """
     options = options or VideoOptions()
     target = Path(target)
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+    partial = partial_of(target)
     smoother = Smoother() if options.smooth else None
     style_at = stylizer.style_over_time(options.style)
     batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
@@ -180,41 +203,62 @@ def to_rate(fps: float | str) -> Fraction:
 
 def _open_source(
     source: str | Path | Sequence[str | Path], target: Path, options: VideoOptions
-) -> VideoReader | FrameReader:
+) -> VideoReader | FrameReader | AnimationReader:
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
-    square = muxer is not None and not keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
+    square = muxer is not None and not (
+        keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
+        and (muxer != "matroska" or "keep" not in (options.alpha, options.hdr))  # that may mean another codec
+    )
     end = None if options.end is None else to_seconds(options.end, "--end")
     start = to_seconds(options.start, "--start")
-    wanted = Wanted(start, end, options.size, square, options.max_pixels)
+    wanted = Wanted(
+        *(start, end, options.size, square, options.max_pixels),
+        *(options.alpha, options.hdr == "tonemap", options.deinterlace == "auto"),
+    )
     if not isinstance(source, str | Path):
         if options.fps is None:
             raise UserError("frames have no rate of their own: give --fps, such as --fps 25")
         return FrameReader([Path(path) for path in source], to_rate(options.fps), wanted)
 
-    def copied(stream: Stream) -> bool:
-        if muxer is None or can_hold(muxer, stream):
-            return muxer is not None
-        codec = stream.codec_context.name if stream.codec_context else "unknown"
-        logger.warning(
-            "%s: the %s stream %d (%s) is left out: %s cannot hold it",
-            *(target, stream.type, stream.index, codec, target.suffix[1:]),
-        )
-        return False
+    if is_animated(Path(source)):
+        rate = None if options.fps is None else to_rate(options.fps)
+        return AnimationReader(Path(source), wanted, rate)
 
-    return VideoReader(Path(source), wanted, copied)
+    def copied(stream: Stream) -> bool:
+        if muxer is None:
+            return False
+        way = passage(muxer, stream)
+        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        what = (target, stream.type, stream.index, codec)
+        kind = target.suffix[1:]
+        if way is None:
+            logger.warning("%s: the %s stream %d (%s) is left out: %s cannot hold it", *what, kind)
+        elif way != "copy":
+            logger.warning("%s: the %s stream %d (%s) becomes %s: %s does not take it", *what, way, kind)
+        return way is not None
+
+    reader = VideoReader(Path(source), wanted, copied)
+    for note in reader.notes:
+        logger.warning("%s: %s", target, note)
+    return reader
 
 
 @contextmanager
 def _open_target(
-    target: Path, partial: Path, reader: VideoReader | FrameReader, options: VideoOptions
+    target: Path,
+    partial: Path,
+    reader: VideoReader | FrameReader | AnimationReader,
+    options: VideoOptions,
 ) -> Iterator[VideoWriter | FrameWriter]:
     """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
     muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
-    codec = choose_codec(muxer, options.codec) if muxer else ""
+    codec = fitting_codec(muxer, options.codec, reader.clip) if muxer else ""
     source = reader if isinstance(reader, VideoReader) else None
     if muxer is None:
         for folder in (target, partial):
             check_replaceable(folder)
+        if reader.clip.deep:
+            raise UnsuitableFormat("--hdr keep: frames of 8 bits do not carry HDR; write mp4 or mkv")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if muxer is None:
@@ -222,7 +266,8 @@ def _open_target(
                 yield FrameWriter(unfinished, str(target), options.format, options.quality)
             return
         with whole_file(partial) as unfinished:
-            writer = VideoWriter(unfinished, str(target), muxer, codec, reader.clip, options.quality, source)
+            clip, quality = reader.clip, options.quality
+            writer = VideoWriter(unfinished, str(target), muxer, codec, clip, quality, source, options.preset)
             try:
                 yield writer
             finally:

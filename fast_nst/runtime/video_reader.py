@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from fast_nst.runtime.clips import Clip, Step, Wanted, fit
 from fast_nst.runtime.containers import (
@@ -19,9 +16,18 @@ from fast_nst.runtime.containers import (
     main_video,
     open_container,
     rate_of,
-    reason_of,
 )
-from fast_nst.runtime.video_frames import color_for_size, color_of, to_pixels, turn_of
+from fast_nst.runtime.video_frames import (
+    MAPPED,
+    PixelReader,
+    color_for_size,
+    color_of,
+    has_alpha,
+    is_hdr,
+    side_data,
+    turn_of,
+)
+from fast_nst.runtime.video_packets import FrameDecoder, PacketReader
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -30,16 +36,16 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _STATE_THEIR_LENGTH = ("mov", "matroska", "avi", "asf", "flv", "mxf", "nut")
+_RATE_IS_A_CLAIM = ("matroska", "asf", "flv", "nut")  # every frame has a time of its own all the same
 _MISSING = Fraction(1, 4)  # seconds a file may end before the length it states
-_CLOCK_STARTS_ANYWHERE = 0x200  # libavformat's AVFMT_TS_DISCONT: MPEG-TS and the like
 _HEAVY = 256  # packets without a frame between them after which they are handed on all the same
 
 
 class VideoReader:
     """The frames of a file, to be iterated once; a damaged one gives what decodes of it.
 
-    `copied` chooses the audio and subtitle streams whose packets are handed on. `problem` says
-    afterwards what was wrong with the file.
+    `copied` chooses the audio and subtitle streams whose packets are handed on. `notes` say what of it
+    the frames do not show, `problem` says afterwards what was wrong with the file.
 
     Raises UnreadableVideo for a file that gives no frame.
     """
@@ -51,14 +57,18 @@ class VideoReader:
         self._broken = ""
         self._reached = Fraction(0)  # seconds, end of the last frame
         self._heard = Fraction(0)  # seconds, end of the last packet
+        self._missing = ""
+        self.notes: list[str] = []
         self.container = open_container(path)
         try:
             self.video = main_video(self.container, str(self.path), wanted.max_pixels)
             others = [s for s in self.container.streams if s.type in ("audio", "subtitle")]
             self._streams = [self.video, *others]
             self.copied = [stream for stream in others if copied(stream)]
-            self._begin = begin_of(self.container)
-            self._shift = self._begin if self.container.format.flags & _CLOCK_STARTS_ANYWHERE else Fraction(0)
+            self._kind = self.container.format.name.split(",")[0]
+            self._packets = PacketReader(self.container, self._streams, self.video)
+            self._decoder = FrameDecoder(self.video, wanted.deinterlace, timed=self._kind != "avi")
+            self._begin = self._shift = begin_of(self.container)
             self._cut = None if wanted.end is None else self._begin + wanted.end
             self._started = False
             self._last_pts: int | None = None
@@ -69,6 +79,8 @@ class VideoReader:
             assert first[0] is not None
             self._turn = turn_of(first[0])
             self.clip = self._describe(first[0])
+            size = (self.clip.width, self.clip.height)
+            self._pixels = PixelReader(*size, self._turn, self._decoder.name, wanted)
             self._frames = chain([first], self._frames)
         except BaseException:
             self.container.close()
@@ -85,8 +97,7 @@ class VideoReader:
             if frame is None:
                 yield Step(packets=packets)
             else:
-                pixels = self._to_pixels(frame)
-                yield Step(pixels, frame.pts or 0, frame.duration, packets)
+                yield self._step(frame, packets)
 
     @property
     def problem(self) -> str | None:
@@ -97,6 +108,8 @@ class VideoReader:
         if self._damaged:
             frames = "1 frame is" if self._damaged == 1 else f"{self._damaged} frames are"
             said.append(f"{frames} damaged, the first at {float(self._first_damage - self._begin):.2f} s")
+        elif self._missing:
+            said.append(self._missing)
         return "; ".join(said) or None
 
     def chapters(self) -> list[Chapter]:
@@ -115,13 +128,11 @@ class VideoReader:
     def _read(self) -> Iterator[tuple[VideoFrame | None, list[Packet]]]:
         """Frames of the part wanted, timed for the result, each with the packets before it."""
         start, until = self._begin + self._wanted.start, self._cut
-        if self._wanted.start:
-            self._seek(start)
         waiting: list[Packet] = []
         unfinished = {stream.index for stream in self._streams if stream.type != "subtitle"}
         copied = {stream.index for stream in self.copied}
-        for packet in self._packets():
-            index = packet.stream_index
+        for packet in self._packets.read(start if self._wanted.start else None):
+            index = packet.stream.index  # an empty packet's own says 0, whatever it flushes
             if index == self.video.index:
                 for frame in self._decode(packet) if index in unfinished else ():
                     seconds = self._set_time(frame)
@@ -150,48 +161,28 @@ class VideoReader:
             if not unfinished:
                 break
         else:
-            if self._started and not self._broken and self._ends_early():
-                self._broken = "the file ends"
+            self._broken = self._packets.broken
+            if self._started and not self._broken:
+                self._look_back()
         if waiting and self._started:
             yield None, self._retimed(waiting)
 
-    def _packets(self) -> Iterator[Packet]:
-        """All packets; where reading fails, what the decoder still holds comes out at the end."""
-        import av
-
-        try:
-            yield from self.container.demux(self._streams)
-        except (av.FFmpegError, ValueError) as error:
-            self._broken = f"reading fails ({reason_of(error)})"
-            flush = av.Packet()
-            flush.stream = self.video
-            flush.time_base = self.video.time_base or Fraction(1)
-            yield flush
-
     def _decode(self, packet: Packet) -> list[VideoFrame]:
-        import av
-
-        try:
-            frames = self.video.decode(packet if packet.size else None)
-        except av.error.EOFError:
-            return []
-        except av.FFmpegError:
+        frames, damaged = self._decoder.decode(packet)
+        for _ in range(damaged):
             self._note_damage()
-            return []
-        for frame in frames:
-            if frame.is_corrupt:
-                self._note_damage()
         return frames
 
-    def _to_pixels(self, frame: VideoFrame) -> np.ndarray | None:
+    def _step(self, frame: VideoFrame, packets: list[Packet]) -> Step:
         import av
 
         try:
-            codec = self.video.codec_context.name
-            return to_pixels(frame, self.clip.width, self.clip.height, self._turn, codec)
+            pixels, opacity, rgb = self._pixels.read(frame)
         except av.FFmpegError:  # a damaged header can announce pixels of any kind
             self._note_damage()
-            return None
+            return Step(packets=packets)
+        captions = rgb if side_data(rgb, "A53_CC") is not None else None
+        return Step(pixels, frame.pts or 0, frame.duration, packets, opacity, captions)
 
     def _note_damage(self) -> None:
         if not self._started and self._wanted.start:
@@ -234,22 +225,24 @@ class VideoReader:
             kept.append(packet)
         return kept
 
-    def _seek(self, seconds: Fraction) -> None:
-        import av
-
-        with suppress(av.FFmpegError):  # a file that cannot be searched is read from its beginning
-            self.container.seek(int(seconds * av.time_base))
+    def _look_back(self) -> None:
+        """Note where less came than the file states that it holds."""
+        missing, stated = self._decoder.missing()
+        if self._ends_early():
+            self._broken = "the file ends"
+        elif missing and not self._wanted.start:
+            self._missing = f"{missing} of its {stated} frames did not decode"
 
     def _ends_early(self) -> bool:
-        """Whether less came than the file states that it holds."""
-        kind = self.container.format.name.split(",")[0]
-        if kind not in _STATE_THEIR_LENGTH:
+        if self._kind not in _STATE_THEIR_LENGTH:
             return False
         duration, time_base = self.video.duration, self.video.time_base
         if duration is not None and time_base is not None:
             stated, came = ((self.video.start_time or 0) + duration) * time_base, self._reached
         else:
-            stated, came = self._begin + length_of(self.container), max(self._reached, self._heard)
+            length = length_of(self.container)  # counted from zero in some files, from the begin in others
+            stated = length if length > self._begin else self._begin + length
+            came = max(self._reached, self._heard)
         return came < (stated if self._cut is None else min(stated, self._cut)) - _MISSING
 
     def _describe(self, frame: VideoFrame) -> Clip:
@@ -261,20 +254,28 @@ class VideoReader:
         if self._wanted.square_pixels:
             shown = (width * aspect, height) if aspect > 1 else (width, height / aspect)  # type: ignore[assignment]
             aspect = Fraction(1)
+        hdr = is_hdr(frame)
+        if hdr and self._wanted.tone_map:
+            self.notes.append("HDR is tone-mapped to SDR (--hdr keep leaves it)")
+        for name, kind in (("SPHERICAL", "360-degree"), ("STEREO3D", "3D")):
+            if side_data(frame, name) is not None:
+                self.notes.append(f"what makes it a {kind} video is left out: players show it flat")
         rate = rate_of(self.video)
         length = (self._wanted.end or length_of(self.container)) - self._wanted.start
         frames = self.video.frames
-        if not frames or self._wanted != Wanted(size=self._wanted.size):
+        if not frames or self._wanted.start or self._wanted.end is not None:
             frames = max(0, round(length * rate))
         fitted = fit(*shown, self._wanted.size) if (shown != (width, height) or self._wanted.size) else shown
         return Clip(
             *fitted,
             time_base=self.video.time_base or Fraction(1, 1000),
             rate=rate,
-            color=color_for_size(color_of(frame), *fitted),
+            color=MAPPED if hdr and self._wanted.tone_map else color_for_size(color_of(frame), *fitted),
             pixel_aspect=aspect,
             frames=frames or None,
-            steady=self.video.average_rate == self.video.base_rate,
+            steady=self._kind not in _RATE_IS_A_CLAIM and self.video.average_rate == self.video.base_rate,
+            opacity=has_alpha(frame) and self._wanted.alpha == "keep",
+            deep=hdr and not self._wanted.tone_map,
         )
 
     def _why_nothing(self) -> str:

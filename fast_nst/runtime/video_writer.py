@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,54 +15,25 @@ from fast_nst.errors import UserError
 from fast_nst.pictures import UnsuitableFormat
 from fast_nst.runtime.clips import Clip, Step
 from fast_nst.runtime.containers import reason_of
-from fast_nst.runtime.gif import GIF_TICK, SHORTEST, Palettes, loop_count
-from fast_nst.runtime.video_frames import to_frame
+from fast_nst.runtime.gif import GIF_TICK, Delays, Palettes, Shown, loop_count
+from fast_nst.runtime.video_codecs import WITH_ALPHA, WITH_CAPTIONS, encoder_for, pixel_format, rate_for
+from fast_nst.runtime.video_frames import FrameMaker
 from fast_nst.runtime.video_reader import VideoReader
+from fast_nst.runtime.video_sound import SoundConverter, passage
 
 if TYPE_CHECKING:
-    from av import VideoStream
+    from av import AudioStream, VideoStream
     from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
 
-CODECS = ("h264", "vp9", "av1")
+logger = logging.getLogger("fast_nst")
+
 # Tags that tell how a file's own bytes were stored, not of the film.
 _FILE_BOUND = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode")
 )
 _STREAM_TAGS = ("language", "title", "handler_name")
-
-
-def can_hold(muxer: str, stream: Stream) -> bool:
-    """Whether a container can carry a stream of another file as it is, found by trying."""
-    import av
-
-    try:
-        with av.open(io.BytesIO(), "w", format=muxer) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def choose_codec(muxer: str, codec: str | None) -> str:
-    """The codec for a container, "gif" for GIF. UserError if it cannot hold the one asked for."""
-    if codec is None:
-        return {"webm": "vp9", "gif": "gif"}.get(muxer, "h264")
-    if muxer == "gif" or (muxer == "webm" and codec == "h264"):
-        holds = "vp9 or av1" if muxer == "webm" else "nothing but its own codec"
-        raise UserError(f"--codec {codec}: {muxer} holds {holds}")
-    return codec
-
-
-def keeps_pixel_aspect(muxer: str, codec: str) -> bool:
-    """Whether a file can say that its pixels are not square.
-
-    H.264 says it in its own data, MP4 and MOV in theirs; PyAV has no way to tell the muxer of WebM
-    and Matroska.
-    """
-    return codec == "h264" or muxer in ("mp4", "mov")
 
 
 class VideoWriter:
@@ -83,13 +54,17 @@ class VideoWriter:
         clip: Clip,
         quality: int,
         source: VideoReader | None,
+        preset: str | None = None,
     ) -> None:
         import av
 
-        self._name, self._muxer, self._clip = name, muxer, clip
+        if clip.opacity and codec != WITH_ALPHA.get(muxer):
+            clip = replace(clip, opacity=False)  # and what is transparent is refused
+        self._name, self._muxer, self._codec, self._clip = name, muxer, codec, clip
         self._palettes = Palettes(clip) if codec == "gif" else None
         self._time_base = GIF_TICK if self._palettes else clip.time_base
-        self._last_pts: int | None = None
+        self._delays = Delays() if self._palettes else None
+        self._told_captions = False
         self._durations: dict[int | None, int] = {}
         self._last_dts: dict[int, int] = {}
         self._lost = 0
@@ -106,8 +81,10 @@ class VideoWriter:
         with self._explained():
             self._output = av.open(str(path.absolute()), "w", format=muxer, container_options=options)
         try:
-            self._video = self._add_video(codec, quality)
-            self._copies: dict[int, Stream] = {}
+            self._video = self._add_video(codec, quality, preset)
+            kind = ("rgba" if clip.opacity else "rgb24") if self._palettes else self._video.pix_fmt or ""
+            self._frames = FrameMaker(clip, kind)
+            self._copies: dict[int, Stream | SoundConverter] = {}
             if source is not None:
                 self._copies = _add_copies(self._output, muxer, source)
                 _copy_tags(self._output, self._video, source)
@@ -132,60 +109,76 @@ class VideoWriter:
                 self._copy(packet)
             if pixels is None:
                 return
+            self._check(step)
             scale = self._clip.time_base / self._time_base
-            pts, duration = round(step.pts * scale), round(step.duration * scale)
-            if self._palettes:
-                if self._last_pts is not None and pts < self._last_pts + SHORTEST:
-                    return
-                duration = max(duration, SHORTEST)
-            self._last_pts, self._durations[pts] = pts, duration
-            frame = to_frame(pixels, self._clip, "rgb24" if self._palettes else self._video.pix_fmt or "")
-            frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
-            for ready in self._palettes.turn(frame) if self._palettes else [frame]:
-                self._mux(self._video.encode(ready))
+            shown = Shown(step.pts * scale, step.duration * scale, pixels, step.opacity)
+            for one in self._delays.add(shown) if self._delays else [shown]:
+                self._encode(one, step)
 
     def close(self) -> None:
         """Encode what was held back, and write the end of the file."""
         with self._explained():
+            for one in self._delays.end() if self._delays else []:
+                self._encode(one, Step())
             for ready in self._palettes.turn(None) if self._palettes else []:
                 self._mux(self._video.encode(ready))
             self._mux(self._video.encode(None))
+            for copy in self._copies.values():
+                if isinstance(copy, SoundConverter):
+                    self._mux_converted(copy, None)
             self._output.close()
+
+    def _check(self, step: Step) -> None:
+        if step.opacity is not None and not self._clip.opacity:
+            raise UnsuitableFormat(
+                f"--alpha keep: {self._codec} in {self._muxer} carries no transparency; "
+                "write mov, webm or gif, or give the color that lies under it"
+            )
+        if step.captions is not None and self._codec not in WITH_CAPTIONS and not self._told_captions:
+            self._told_captions = True
+            logger.warning("%s: closed captions are left out: %s carries none", self._name, self._codec)
+
+    def _encode(self, shown: Shown, step: Step) -> None:
+        pts, duration = int(shown.pts), int(shown.duration)  # whole ticks by now
+        self._durations[pts] = duration
+        captions = step.captions if self._codec in WITH_CAPTIONS else None
+        frame = self._frames.make(shown.pixels, shown.opacity, captions)
+        frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
+        for ready in self._palettes.turn(frame) if self._palettes else [frame]:
+            self._mux(self._video.encode(ready))
 
     def abandon(self) -> None:
         """Let go of a file that will be deleted."""
         with suppress(Exception):  # what stopped the writing may stop its end too
             self._output.close()
 
-    def _add_video(self, codec: str, quality: int) -> VideoStream:
+    def _add_video(self, codec: str, quality: int, preset: str | None) -> VideoStream:
         import av
         from av.codec.codec import UnknownCodecError
 
         clip = self._clip
-        encoder, options = _encoder(codec, quality)
-        if codec == "h264" and not clip.steady:
-            # MP4 adds up the times between frames as they are decoded. B-frames decode in another
-            # order, and with uneven times the sum misses the end.
-            options["bf"] = "0"
+        steady = clip.steady or self._muxer not in ("mp4", "mov")
+        encoder, options = encoder_for(codec, quality, preset, steady)
+        rate = rate_for(codec, clip.rate)
         try:
-            stream = self._output.add_stream(encoder, rate=clip.rate, options=options)
+            stream = self._output.add_stream(encoder, rate=rate, options=options)
         except UnknownCodecError as error:
             raise UserError(f"this PyAV has no encoder {encoder}; install av from PyPI") from error
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = clip.width, clip.height
-        # 4:2:0 plays everywhere, but in H.264 its sides are even; 4:4:4 keeps an odd size as it is.
-        odd = codec == "h264" and (clip.width % 2 or clip.height % 2)
-        stream.pix_fmt = "pal8" if codec == "gif" else "yuv444p" if odd else "yuv420p"
+        stream.pix_fmt = pixel_format(codec, clip)
         context = stream.codec_context
         context.time_base = self._time_base
         context.sample_aspect_ratio = clip.pixel_aspect
+        if codec == "hevc" and self._muxer != "matroska":
+            context.codec_tag = "hvc1"  # Apple plays no other
         if codec != "gif":
             tags = clip.color.tags
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = tags
         try:
             context.open()
         except (OSError, ValueError, av.FFmpegError) as error:
-            size = f"{clip.width}x{clip.height} pixels"
+            size = f"{clip.width}x{clip.height} pixels at {float(rate):g} frames per second"
             raise UnsuitableFormat(f"cannot write {self._name}: {codec} does not take {size}") from error
         return stream
 
@@ -193,8 +186,12 @@ class VideoWriter:
         """Mux a packet of another file as it is. A damaged one is not worth the whole result."""
         import av
 
-        packet.stream = self._copies[packet.stream_index]
-        index = packet.stream_index
+        copy = self._copies[packet.stream.index]
+        if isinstance(copy, SoundConverter):
+            self._mux_converted(copy, packet)
+            return
+        packet.stream = copy
+        index = copy.index
         last = self._last_dts.get(index)
         assert packet.dts is not None
         assert packet.pts is not None
@@ -210,6 +207,17 @@ class VideoWriter:
             if isinstance(error, OSError):  # of the disk, not of the packet
                 raise
             self._lost += 1
+
+    def _mux_converted(self, converter: SoundConverter, packet: Packet | None) -> None:
+        import av
+
+        try:
+            ready = converter.convert(packet)
+        except (av.FFmpegError, ValueError):
+            self._lost += 1
+            return
+        for one in ready:
+            self._output.mux_one(one)
 
     def _mux(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
@@ -227,28 +235,20 @@ class VideoWriter:
             raise UserError(f"cannot write {self._name}: {reason_of(error)}") from error
 
 
-def _encoder(codec: str, quality: int) -> tuple[str, dict[str, str]]:
-    """libav's encoder and its options; quality 75 is each one's usual rate factor."""
-    factor = 45.5 - 0.3 * quality  # x264's: 95 -> 17, 75 -> 23, 50 -> 30.5
-    if codec == "gif":
-        return "gif", {}
-    if codec == "vp9":
-        speed = {"deadline": "good", "cpu-used": "3", "row-mt": "1"}
-        return "libvpx-vp9", {"crf": f"{factor + 8:.0f}", "b": "0", **speed}
-    if codec == "av1":
-        os.environ.setdefault("SVT_LOG", "1")  # errors only; it prints a page on stderr
-        return "libsvtav1", {"crf": f"{factor + 12:.0f}", "preset": "8"}
-    return "libx264", {"crf": f"{factor:.1f}", "preset": "medium"}
-
-
-def _add_copies(output: OutputContainer, muxer: str, source: VideoReader) -> dict[int, Stream]:
-    """Index of each stream to copy -> its place in the output. Matroska gets its fonts, too."""
-    copies = {}
+def _add_copies(
+    output: OutputContainer, muxer: str, source: VideoReader
+) -> dict[int, Stream | SoundConverter]:
+    """Index of each stream of sound or subtitles -> its place in the output. Matroska gets its fonts, too."""
+    copies: dict[int, Stream | SoundConverter] = {}
     for stream in source.copied:
-        copy = output.add_stream_from_template(stream)
+        way = passage(muxer, stream)
+        if way in ("aac", "opus"):
+            converter = SoundConverter(output, cast("AudioStream", stream), way)
+            copies[stream.index], copy = converter, cast("Stream", converter.stream)
+        else:
+            copies[stream.index] = copy = output.add_stream_from_template(stream)
         copy.metadata.update(_tags(stream))
         copy.disposition = stream.disposition
-        copies[stream.index] = copy
     for attachment in source.container.streams.attachments if muxer == "matroska" else ():
         output.add_stream_from_template(attachment)
     return copies

@@ -12,8 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from fast_nst.pictures.srgb import srgb_profile
 from fast_nst.shipped import list_models
-from fast_nst.srgb import srgb_profile
 
 Kind = Literal["picture", "video", "model", "other"]
 
@@ -69,6 +69,7 @@ def _pictures() -> Iterator[Seed]:
         ("lossy.webp", rgb, tagged),
         ("lossless.webp", alpha, {"lossless": True}),
         ("moving.webp", rgb, more),
+        ("moving.png", rgb, more),
         ("plain.tif", rgb, tagged),
         ("deflate.tiff", alpha, {"compression": "tiff_adobe_deflate"}),
         ("lzw.tiff", wide, {"compression": "tiff_lzw"}),

@@ -76,6 +76,6 @@ def test_an_input_is_never_overwritten(inside: Path) -> None:
 def test_planning_opens_no_picture_and_writes_nothing(inside: Path) -> None:
     (inside / "in").mkdir()
     os.mkfifo(inside / "in" / "a.png")  # opening it would wait for ever
-    [job] = plan_jobs(["in"], Path("out"))
+    [job] = plan_jobs(["in"], Path("out")).jobs
     assert job.target == Path("out/a.png")
     assert not Path("out").exists()

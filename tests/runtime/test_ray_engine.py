@@ -106,11 +106,16 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
     (folder / "broken.mp4").write_bytes(b"no video")
     images = [Image.new("RGB", (20, 10), color) for color in ("red", "blue")]
     images[0].save(folder / "moving.gif", save_all=True, append_images=images[1:])
+    images[0].save(folder / "moving.webp", save_all=True, append_images=images[1:], duration=100)
+    Image.new("RGBA", (20, 10), (200, 100, 50, 90)).save(folder / "clear.bmp")
+    (folder / "raw.dng").touch()
 
-    local = stylize([str(folder)], tiny_model, str(tmp_path / "local"))
-    report = stylize([f"file://{folder}"], tiny_model, str(tmp_path / "ray"), engine="ray", workers=2)
+    local = stylize([str(folder)], tiny_model, str(tmp_path / "local"), alpha="keep")
+    on_ray = {"engine": "ray", "workers": 2, "alpha": "keep"}
+    report = stylize([f"file://{folder}"], tiny_model, str(tmp_path / "ray"), **on_ray)
     assert tree(tmp_path / "ray") == tree(tmp_path / "local")
-    assert len(report.written) == 25 * 3 + 2
+    assert len(report.written) == 25 * 3 + 4
+    assert report.unread == local.unread == {".dng": 1}
     there = [path.relative_to(tmp_path / "local") for path in local.written]
     assert [path.relative_to(tmp_path / "ray") for path in report.written] == there
     assert [(str(path), reason) for path, reason in local.skipped] == report.skipped
@@ -121,7 +126,7 @@ def test_results_and_report_are_those_of_the_local_engine(tmp_path: Path, tiny_m
     for path in report.written[3:5]:
         path.unlink()
     (folder / "empty.jpg").write_bytes((folder / "jpg" / "00.jpg").read_bytes())
-    again = stylize([str(folder)], tiny_model, str(tmp_path / "ray"), engine="ray", workers=1)
+    again = stylize([str(folder)], tiny_model, str(tmp_path / "ray"), **on_ray | {"workers": 1})
     assert [path.name for path in again.written] == ["empty.jpg", *(p.name for p in report.written[3:5])]
     assert len(again.kept) == len(report.written) - 2
     assert [path for path in before if path.stat().st_mtime_ns != before[path]] == report.written[3:5]

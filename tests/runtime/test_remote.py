@@ -80,6 +80,29 @@ def test_what_is_done_is_left_out_by_its_name(bucket: str) -> None:
     assert targets(bucket, "in", keep=False) == ["a.png", "b.png"]
 
 
+def test_kinds_that_are_not_read_are_counted(bucket: str) -> None:
+    fill(bucket, "in/a.png", "in/b.dng", "in/c", "in/.d.dng", "out/e.dng")
+    assert plan_remote([f"{bucket}/in"], f"{bucket}/out", keep=True).unread == {".dng": 1, "": 1}
+    assert "only 1 .dng" in refusal([f"{bucket}/out"], f"{bucket}/other")
+
+
+def test_linked_folders_of_this_machine_are_followed(tmp_path: Path) -> None:
+    for name in ("disk/a.png", "in/own/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "2024").symlink_to(tmp_path / "disk")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    plan = plan_remote([str(tmp_path / "in")], str(tmp_path / "out"), keep=True)
+    done = [Path(job.target).relative_to(tmp_path / "out").as_posix() for job in plan.jobs]
+    assert done == ["2024/a.png", "own/b.png"]
+
+
+def test_formats_that_carry_alpha_are_kept(bucket: str) -> None:
+    fill(bucket, "in/a.bmp", "in/b.jpe", "in/c.heic")
+    plan = plan_remote([f"{bucket}/in"], f"{bucket}/out", keep=True, keep_alpha=True)
+    assert [job.target.rpartition("/")[2] for job in plan.jobs] == ["a.png", "b.jpg", "c.png"]
+
+
 def test_results_of_an_earlier_run_are_no_inputs(bucket: str) -> None:
     fill(bucket, "a.png", "sub/b.png", "out/a.png")
     assert targets(bucket, "", keep=False) == ["a.png", "sub/b.png"]

@@ -179,3 +179,35 @@ def test_jpeg_too_wide_is_the_pictures_fault_and_a_missing_folder_is_not(tmp_pat
     with pytest.raises(UserError, match="cannot write"):
         write_picture(tmp_path / "none" / "a.jpg", on_disk(photograph()))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_resolution_is_read_and_written_by_rows_too(tmp_path: Path, name: str) -> None:
+    Image.fromarray(photograph()).save(tmp_path / name, dpi=(300, 150))
+    picture = read_picture(tmp_path / name, always)
+    assert isinstance(picture, PictureOnDisk)
+    write_picture(tmp_path / f"b-{name}", picture.pixels, resolution=picture.resolution)
+    assert decode_picture(tmp_path / f"b-{name}").resolution == pytest.approx((300, 150), abs=0.1)
+
+
+def test_alpha_by_rows_is_that_of_memory(tmp_path: Path) -> None:
+    image = Image.fromarray(np.dstack([photograph(), photograph()[..., 0]]))
+    image.save(tmp_path / "a.png")
+    picture = read_picture(tmp_path / "a.png", always, alpha="#405060")
+    assert isinstance(picture, PictureOnDisk)
+    expected = decode_picture(tmp_path / "a.png", alpha="#405060").pixels
+    assert np.array_equal(picture.pixels[:, :], expected)
+    kept = read_picture(tmp_path / "a.png", always, alpha="keep")
+    assert kept.opacity is not None
+    image.convert("RGB").save(tmp_path / "b.jpg")
+    assert isinstance(read_picture(tmp_path / "b.jpg", always, alpha="keep"), PictureOnDisk)
+
+
+def test_color_told_without_a_profile_counts_by_rows_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x8769] = {0xA001: 2}  # Adobe RGB
+    Image.fromarray(photograph()).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    picture = read_picture(tmp_path / "a.jpg", always)
+    assert isinstance(picture, PictureOnDisk)
+    assert np.array_equal(picture.pixels[:, :], decode_picture(tmp_path / "a.jpg").pixels)
+    assert np.abs(picture.pixels[:, :].astype(int) - photograph()).mean() > 3

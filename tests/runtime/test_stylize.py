@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_clips import make_clip
 from PIL import Image
 
 from fast_nst.builtin import make_picture
@@ -304,3 +306,135 @@ def test_no_bar_and_no_noise_where_stderr_is_no_terminal(
 ) -> None:
     stylize([picture(tmp_path / "a.png")], tiny_model, tmp_path / "out")
     assert capfd.readouterr() == ("", "")
+
+
+# --- nothing in silence --------------------------------------------------------------------------
+
+
+def test_kinds_that_are_not_read_are_counted(tmp_path: Path, tiny_model: Path, inside: Path) -> None:
+    picture(inside / "in" / "a.png")
+    for name in ("b.dng", "c.DNG", "d.tga", "e", "sub/f.jpg_large", ".hidden/g.xyz", ".h"):
+        (inside / "in" / name).parent.mkdir(exist_ok=True)
+        (inside / "in" / name).touch()
+    report = stylize(["in"], tiny_model, Path("out"))
+    assert report.unread == {".dng": 2, ".tga": 1, "": 1, ".jpg_large": 1}
+    assert stylize(["in/**/*"], tiny_model, Path("out")).unread == report.unread
+    (inside / "raw").mkdir()
+    (inside / "raw" / "a.dng").touch()
+    with pytest.raises(
+        UserError, match=r"input raw holds no picture and no video that is read, only 1 \.dng"
+    ):
+        stylize(["raw"], tiny_model, Path("out"))
+
+
+def test_linked_folders_are_done_once_and_loops_end(inside: Path, tiny_model: Path) -> None:
+    for name in ("disk/2024/a.png", "in/own/b.png"):
+        picture(inside / name)
+    (inside / "in" / "2024").symlink_to(inside / "disk" / "2024")
+    (inside / "in" / "loop").symlink_to(inside / "in")
+    report = stylize(["in"], tiny_model, Path("out"))
+    assert names(report, Path("out")) == ["2024/a.png", "own/b.png"]
+    (inside / "only").mkdir()
+    (inside / "only" / "2024").symlink_to(inside / "disk" / "2024")
+    assert names(stylize(["only"], tiny_model, Path("out2")), Path("out2")) == ["2024/a.png"]
+    assert names(stylize(["in/**/*.png"], tiny_model, Path("out3")), Path("out3")) == [
+        "2024/a.png",
+        "own/b.png",
+    ]
+
+
+def test_pages_behind_the_first_are_said(
+    tmp_path: Path, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    report = stylize([tmp_path / "scan.tif"], tiny_model, tmp_path / "out")
+    assert np.array_equal(decode_picture(Path(report.written[0])).pixels, 255 - noise())
+    assert "scan.tif: only the first of its 3 pages is taken" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_folder_that_cannot_be_looked_into_is_skipped_and_named(inside: Path, tiny_model: Path) -> None:
+    for name in ("in/a.png", "in/lost+found/b.png"):
+        picture(inside / name)
+    (inside / "in" / "lost+found").chmod(0)
+    try:
+        report = stylize(["in"], tiny_model, Path("out"))
+        with pytest.raises(UserError, match=r"input in/lost\+found: cannot read the folder"):
+            stylize(["in/lost+found"], tiny_model, Path("out"))
+    finally:
+        (inside / "in" / "lost+found").chmod(0o755)
+    assert report.written == [Path("out/a.png")]
+    assert report.skipped == [(Path("in/lost+found"), "cannot read the folder: Permission denied")]
+
+
+# --- one file's trouble --------------------------------------------------------------------------
+
+
+def test_names_at_the_limit_keep_their_names(tmp_path: Path, tiny_model: Path) -> None:
+    long = ("n" * 251 + ".png", "\u65e5" * 83 + ".jpg")
+    for name in (*long, "z.png"):
+        picture(tmp_path / "in" / name)
+    clip = "v" * 251 + ".mp4"
+    make_clip(tmp_path / "in" / clip, 3)
+    report = stylize([tmp_path / "in"], tiny_model, tmp_path / "out")
+    assert sorted(names(report, tmp_path / "out")) == sorted((*long, clip, "z.png"))
+
+
+def test_a_result_whose_name_cannot_be_is_skipped_and_the_job_goes_on(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    """The job ended there: "stopped, 1 file written before"."""
+    for name in ("a.jpg", "b" * 251 + ".jpg", "c.png", "z.png"):
+        picture(tmp_path / "in" / name)
+    (tmp_path / "out" / "c.webp").mkdir(parents=True)  # stands where a result should go
+    report = stylize([tmp_path / "in"], tiny_model, tmp_path / "out", format="webp")
+    assert names(report, tmp_path / "out") == ["a.webp", "z.webp"]
+    skipped = {path.name[:1]: reason for path, reason in report.skipped}
+    assert "File name too long" in skipped["b"]
+    assert "directory" in skipped["c"]
+
+
+# --- transparency and print size -----------------------------------------------------------------
+
+
+def test_alpha_is_kept_or_laid_over_a_color(tmp_path: Path, tiny_model: Path) -> None:
+    pixels = np.zeros((40, 50, 4), np.uint8)
+    pixels[10:30, 10:40] = (200, 100, 50, 255)
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.webp", "c.tif"):
+        Image.fromarray(pixels).save(tmp_path / "in" / name, **({"lossless": True} if "webp" in name else {}))
+    Image.fromarray(pixels).save(tmp_path / "in" / "d.bmp")
+    picture(tmp_path / "in" / "e.jpg")
+    report = stylize([tmp_path / "in"], tiny_model, tmp_path / "out", alpha="keep", size=25)
+    assert names(report, tmp_path / "out") == ["a.png", "b.webp", "c.tif", "d.png", "e.jpg"]
+    for path in report.written[:3]:
+        kept = decode_picture(Path(path), alpha="keep")
+        assert kept.opacity is not None
+        assert kept.opacity.shape == (20, 25)
+        assert (kept.opacity[0, 0], kept.opacity[10, 12]) == (0, 255)
+        edge = (kept.opacity > 0) & (kept.opacity < 255)
+        colors = kept.pixels[edge | (kept.opacity == 255)].astype(int)
+        assert np.abs(colors - (55, 155, 205)).max() < 12  # the negative, without a fringe
+    [over] = stylize([tmp_path / "in/a.png"], tiny_model, tmp_path / "o", alpha="#204060").written
+    assert decode_picture(over, alpha="keep").pixels[0, 0].tolist() == [255 - 32, 255 - 64, 255 - 96]
+
+
+def test_alpha_that_will_not_do_is_refused_before_any_work(tmp_path: Path, tiny_model: Path) -> None:
+    source = picture(tmp_path / "a.png")
+    for output, more in ((tmp_path / "a.jpg", {}), (tmp_path / "out", {"format": "bmp"})):
+        with pytest.raises(UserError, match=r"--alpha keep: (JPEG|BMP) carries no transparency; choose png"):
+            stylize([source], tiny_model, output, alpha="keep", **more)
+        assert not output.exists()
+    with pytest.raises(UserError, match="--alpha must be keep, white or a color"):
+        stylize([source], tiny_model, tmp_path / "out", alpha="blak")
+
+
+def test_resolution_goes_along(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.png", "c.tif"):
+        Image.fromarray(noise()).save(tmp_path / "in" / name, dpi=(300, 150))
+    report = stylize([tmp_path / "in"], tiny_model, tmp_path / "out")
+    report.written += stylize([tmp_path / "in"], tiny_model, tmp_path / "webp", format="webp").written
+    for path in report.written:
+        assert decode_picture(Path(path)).resolution == pytest.approx((300, 150), abs=0.1)

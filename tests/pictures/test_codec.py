@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import pickle
 import resource
+import struct
 import subprocess
 import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, PngImagePlugin, features
 
 from fast_nst.errors import UserError
 from fast_nst.pictures import (
@@ -23,10 +25,9 @@ from fast_nst.pictures import (
     UnsuitableFormat,
     decode_picture,
     encode_picture,
-    find_pictures,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AVIF = pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF"))
 ORIENTATION, MAKE, DESCRIPTION = 0x0112, 0x010F, 0x010E
 
@@ -294,17 +295,151 @@ def test_full_disk_keeps_the_old_file_and_leaves_no_rubbish(tmp_path: Path) -> N
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 5000
 
 
-# --- finding -------------------------------------------------------------------------------------
+# --- resolution ----------------------------------------------------------------------------------
 
 
-def test_pictures_are_found_below_sorted_without_hidden_ones(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.png", "sub/c.webp", ".d.png", ".git/e.png", "notes.txt", "f.heic"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
-    assert found == ["a.png", "b.JPG", "f.heic", "sub/c.webp"]
+def resolution_of(path: Path) -> tuple[float, float] | None:
+    return decode_picture(path).resolution
 
 
-def test_missing_folder_is_an_error_not_an_empty_list(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere"):
-        find_pictures(tmp_path / "nowhere")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "bmp", AVIF])
+def test_print_size_goes_along(tmp_path: Path, suffix: str) -> None:
+    """By the format's own place, or by EXIF."""
+    encode_picture(tmp_path / f"a.{suffix}", smooth(), resolution=(300, 150))
+    assert resolution_of(tmp_path / f"a.{suffix}") == pytest.approx((300, 150), abs=0.1)
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    encode_picture(tmp_path / f"b.{suffix}", smooth(), resolution=(300, 150), exif=exif.tobytes())
+    assert resolution_of(tmp_path / f"b.{suffix}") == pytest.approx((300, 150), abs=0.1)
+
+
+def test_a_file_that_says_no_resolution_gets_none(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    for kind in ("JPEG", "PNG", "WEBP"):
+        assert decode_picture(saved(Image.fromarray(smooth()), kind, exif=exif)).resolution is None
+    with Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "PNG"))) as image:
+        assert decode_picture(image).resolution is None
+
+
+def test_resolution_turns_with_the_picture_and_may_be_in_centimeters() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[282], exif[283], exif[296] = 6, 100.0, 50.0, 3
+    picture = decode_picture(saved(Image.fromarray(smooth()), "JPEG", exif=exif))
+    assert picture.resolution == pytest.approx((127, 254))
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (1e9, 1e9)])
+def test_senseless_resolutions_are_dropped(dpi: tuple[float, float]) -> None:
+    assert decode_picture(saved(Image.fromarray(smooth()), "TIFF", dpi=dpi)).resolution is None
+
+
+# --- what Pillow does not read -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zip_it", [True, False])
+@pytest.mark.parametrize("behind", [True, False])
+def test_long_texts_do_not_cost_the_picture(zip_it: bool, behind: bool) -> None:
+    texts = PngImagePlugin.PngInfo()
+    for name in ("parameters", "workflow"):
+        texts.add_text(name, "node " * 300_000, zip=zip_it)
+    texts.add_itxt("XML:com.adobe.xmp", "history " * 200_000, zip=zip_it)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    data = saved(Image.fromarray(smooth()), pnginfo=texts, exif=exif)
+    if behind:  # the texts after the pixels
+        start, end = data.index(b"IDAT") - 4, data.index(b"IEND") - 4
+        texts_start = min(data.index(kind) for kind in (b"tEXt", b"zTXt", b"iTXt") if kind in data) - 4
+        texts_end = data.index(b"eXIf") - 4
+        chunks = data[texts_start:texts_end]
+        data = data[:texts_start] + data[texts_end:start] + data[start:end] + chunks + data[end:]
+    picture = decode_picture(data)
+    assert np.array_equal(picture.pixels, smooth()[::-1, ::-1])
+
+
+def test_what_stands_beside_the_pixels_of_a_png_does_not_cost_them() -> None:
+    """Of an unknown compression, or cut short."""
+    data = saved(Image.fromarray(smooth()))
+    for kind, content in (
+        *((b"zTXt", b"note\0\7xyz"), (b"iCCP", b"name\0\7xyz"), (b"iTXt", b"note\0\1\7\0\0xyz")),
+        *((b"gAMA", b""), (b"cHRM", bytes(31)), (b"pHYs", bytes(3)), (b"sRGB", b""), (b"zTXt", b"")),
+    ):
+        chunk = struct.pack(">I", len(content)) + kind + content
+        chunk += struct.pack(">I", zlib.crc32(kind + content))
+        assert np.array_equal(decode_picture(data[:33] + chunk + data[33:]).pixels, smooth())
+
+
+def test_a_sound_file_of_a_kind_without_a_decoder_is_not_called_corrupt() -> None:
+    jpeg = bytearray(saved(Image.fromarray(smooth()), "JPEG"))
+    jpeg[jpeg.index(b"\xff\xc0") + 4] = 12  # bits
+    assert reason(bytes(jpeg)) == "a JPEG file of a kind that is not read (cannot handle 12-bit layers)"
+
+
+def test_a_long_profile_of_a_png_is_obeyed() -> None:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+    profile += bytes(2_000_000)
+    profile[:4] = len(profile).to_bytes(4, "big")
+    data = saved(Image.new("RGB", (4, 4), (255, 0, 0)), icc_profile=bytes(profile))
+    assert np.abs(decode_picture(data).pixels[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+
+
+def float_tiff(values: np.ndarray, photometric: int = 2) -> bytes:
+    """float16, float32 or uint16 [H, W, C] as a TIFF file."""
+    data, (height, width, count) = values.tobytes(), values.shape
+    extra = [(338, 3, 1, 2)] if count in (2, 4) else []
+    kind = 3 if values.dtype.kind == "f" else 1
+    lists = struct.pack(f"<{2 * count}H", *[8 * values.itemsize] * count, *[kind] * count)
+    bits, formats = 8 + len(data), 8 + len(data) + 2 * count
+    if count <= 2:  # they fit into the tag
+        bits, formats = (int.from_bytes(lists[at : at + 2 * count], "little") for at in (0, 2 * count))
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, count, bits), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, photometric), (273, 4, 1, 8), (277, 3, 1, count), (278, 4, 1, height)]
+    tags += [(279, 4, 1, len(data)), *extra, (339, 3, count, formats)]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(data) + len(lists)) + data + lists + directory + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_float_tiff_is_read_from_0_to_1_and_that_is_said(
+    kind: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    nothing = np.nan if kind == "float32" else -0.5  # libvips does not know the half one
+    values = np.array([[[0.8, 0.4, 0.2], [-1.0, 7.0, nothing]]]).astype(kind)
+    (tmp_path / "a.tif").write_bytes(float_tiff(values))
+    picture = decode_picture(tmp_path / "a.tif")
+    assert picture.pixels.tolist() == [[[204, 102, 51], [0, 255, 0]]]
+    assert picture.format == "TIFF"
+    [said] = [record.message for record in caplog.records if record.name == "fast_nst"]
+    assert "a.tif" in said
+    assert "float RGB" in said
+
+
+def test_a_kind_of_tiff_that_is_not_read_is_named() -> None:
+    pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    assert reason(float_tiff(np.zeros((2, 2, 3)))) == "a TIFF of 64-bit float RGB is not read; convert it"
+
+
+def test_grey_of_sixteen_bits_with_alpha_is_read() -> None:
+    pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    values = np.array([[[257 * 100, 65535], [257 * 100, 0]]], np.uint16)
+    picture = decode_picture(float_tiff(values, photometric=1), alpha="keep")
+    assert picture.pixels[0, 0].tolist() == [100, 100, 100]
+    assert picture.opacity is not None
+    assert picture.opacity.tolist() == [[255, 0]]
+
+
+def test_premultiplied_floats_are_divided_by_their_alpha() -> None:
+    pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    data = float_tiff(np.array([[[0.4, 0.2, 0.1, 0.5]]], np.float32)).replace(
+        struct.pack("<HHII", 338, 3, 1, 2), struct.pack("<HHII", 338, 3, 1, 1)
+    )
+    assert decode_picture(data, alpha="keep").pixels.tolist() == [[[204, 102, 51]]]
+
+
+def test_without_libvips_the_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    said = reason(float_tiff(np.zeros((2, 2, 3), np.float32)))
+    assert said == "a TIFF of 32-bit float RGB: pip install 'fast-nst[huge]' to read it, or convert it"
