@@ -1,4 +1,4 @@
-"""What the demo and the service share: taking an address, and reading bodies of clients that may stall."""
+"""Taking an address to listen on, and reading bodies of clients that may stall."""
 
 from __future__ import annotations
 

@@ -226,14 +226,14 @@ def test_an_interrupted_benchmark_leaves_no_process(number: signal.Signals) -> N
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
     started = time.monotonic()
     while not (found := children.read_text().split()):
-        assert time.monotonic() < started + 60
+        assert time.monotonic() < started + 240
         assert running.poll() is None
         time.sleep(0.02)
     time.sleep(1.0 if number is signal.SIGINT else 0.0)  # into the run, and at its very start
     running.send_signal(number)
-    _, errors = running.communicate(timeout=30)
+    _, errors = running.communicate(timeout=120)
     while any(is_alive(int(pid)) for pid in found):
-        assert time.monotonic() < started + 60, "a worker outlived its parent"
+        assert time.monotonic() < started + 240, "a worker outlived its parent"
         time.sleep(0.02)
     assert running.returncode == (130 if number is signal.SIGINT else -number)
     assert "Traceback" not in errors

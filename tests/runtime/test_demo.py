@@ -47,8 +47,8 @@ COUNT_FRAMES_UNDERWAY = """() => {
 
 
 @pytest.fixture(scope="module")
-def address(start_demo: Any, tiny_model: Path, slow_model: Path) -> Iterator[str]:
-    with start_demo("--model", f"{tiny_model},{slow_model}", "--max-pixels", "20000") as (address, _):
+def address(start_demo: Any, tiny_model: Path, other_model: Path) -> Iterator[str]:
+    with start_demo("--model", f"{tiny_model},{other_model}", "--max-pixels", "20000") as (address, _):
         yield address
 
 
@@ -205,12 +205,12 @@ def test_a_picture_is_chosen_stylized_and_downloaded(page: Any, tmp_path: Path) 
 
 def test_styles_are_shown_by_a_preview_and_chosen_by_keyboard(page: Any, tmp_path: Path) -> None:
     page.wait_for_function("() => [...document.querySelectorAll('.card img')].every((i) => i.naturalWidth)")
-    assert page.locator(".card").all_inner_texts() == ["negative", "slow"]
+    assert page.locator(".card").all_inner_texts() == ["negative", "other"]
     choose(page, picture(tmp_path / "a.png"))
     page.get_by_role("radio", name="negative").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#frame:not(.unpainted)[aria-busy=false]")
-    assert download(page, "#save-png").name == "a-slow.png"
+    assert download(page, "#save-png").name == "a-other.png"
     split = page.get_by_label("Before and after")
     split.focus()
     page.keyboard.press("End")
@@ -341,7 +341,8 @@ def test_frames_are_dropped_and_never_queued_while_the_network_is_busy(
     browser: Any, start_demo: Any, tiny_model: Path, tmp_path: Path
 ) -> None:
     gate = Gate(tmp_path / "gate")
-    demo = start_demo("--model", str(tiny_model), code=gate.code)
+    finishing = "finishing what is being uploaded and painted; Ctrl-C again to end without\n"
+    demo = start_demo("--model", str(tiny_model), code=gate.code, says=("", finishing))
     with demo as (address, _), opened(browser, address) as page, gate.shut():
 
         def now(name: str) -> int:

@@ -32,8 +32,8 @@ from fast_nst.runtime.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")
-def address(start_demo: Any, tiny_model: Path, slow_model: Path) -> Iterator[str]:
-    with start_demo("--model", f"{tiny_model},{slow_model}") as (address, _):
+def address(start_demo: Any, tiny_model: Path, other_model: Path) -> Iterator[str]:
+    with start_demo("--model", f"{tiny_model},{other_model}") as (address, _):
         yield address
 
 
@@ -209,10 +209,10 @@ def test_the_live_connection_answers_every_frame_and_survives_bad_ones(address: 
         for bad in (b"not a picture", b"", png(frame)[:60]):
             socket.send(bad)
             assert "cannot be read" in json.loads(socket.recv(timeout=30))["error"]
-        for text in ('{"style": "nobody"}', "[]", "{", '{"style": ["slow"]}'):
+        for text in ('{"style": "nobody"}', "[]", "{", '{"style": ["other"]}'):
             socket.send(text)
             assert "settings" in json.loads(socket.recv(timeout=30))["error"]
-        socket.send('{"style": "slow", "keep_color": true}')
+        socket.send('{"style": "other", "keep_color": true}')
         socket.send(png(frame))
         assert decode_picture(bytes(socket.recv(timeout=30))).pixels.shape == frame.shape
 

@@ -69,9 +69,10 @@ class Service:
     async def stylize(self, data: bytes, wanted: Parameters) -> Painted:
         """One picture's way; raises Refused. Cancelled before the network has it, it never runs."""
         gone = threading.Event()
+        shares = shares_for(wanted, self.models[wanted.model])
         try:
             async with asyncio.timeout(self.options.timeout):
-                return await asyncio.wrap_future(self._pool.submit(self._work, data, wanted, gone))
+                return await asyncio.wrap_future(self._pool.submit(self._work, data, wanted, shares, gone))
         except TimeoutError:
             raise Refused(504, f"not done within {self.options.timeout:g} s") from None
         except (OutOfMemory, MemoryError) as error:
@@ -79,8 +80,7 @@ class Service:
         finally:
             gone.set()
 
-    def _work(self, data: bytes, wanted: Parameters, gone: threading.Event) -> Painted:
-        shares = shares_for(wanted, self.models[wanted.model])
+    def _work(self, data: bytes, wanted: Parameters, shares: np.ndarray, gone: threading.Event) -> Painted:
         picture = decode_upload(data, wanted.size, self.options.max_pixels, self.options.max_size)
         with self._network:
             if gone.is_set():
@@ -89,7 +89,7 @@ class Service:
         encoded = encode_result(pixels, wanted.format, picture.format, wanted.quality, picture.exif)
         return Painted(*encoded, pixels[..., 0].size)
 
-    def _run(self, pixels: np.ndarray, wanted: Parameters, shares: np.ndarray | None) -> np.ndarray:
+    def _run(self, pixels: np.ndarray, wanted: Parameters, shares: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
         model = self.models[wanted.model]
         if self._last_model != wanted.model and self._last_pixels > _MANY_PIXELS:

@@ -13,7 +13,7 @@ import pytest
 from gate import Gate, wait_until
 from running_server import Running, assert_refused, encoded, noise, pixels_of
 
-from fast_nst.runtime.models import list_models
+from fast_nst.shipped import list_models
 
 
 @pytest.fixture
