@@ -22,7 +22,7 @@ from fast_nst.export import weights_file
 from fast_nst.losses import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
-from fast_nst.shipped import list_models
+from fast_nst.shipped import start_networks
 
 logger = logging.getLogger("fast_nst")
 
@@ -125,7 +125,7 @@ def start_network(config: TrainConfig) -> tuple[TrainConfig, TransformNetwork | 
     source = config.init_from
     if source is None:
         return config, None, {}
-    shipped = list_models()
+    shipped = start_networks()
     if Path(source).exists():
         path = weights_file(Path(source))
     elif source in shipped:

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fast_nst.cli import main
 from fast_nst.networks.transform import load_transform
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.shipped import checkpoints_dir, list_models
+from fast_nst.shipped import checkpoints_dir
 
 
 def weights(folder: Path) -> torch.Tensor:
@@ -185,7 +185,7 @@ def test_a_misspelled_network_to_start_from_is_named_beside_those_that_ship(
     assert train(quick, tmp_path / "run", "--init-from", "galery") == 2
     said = capsys.readouterr().err
     assert "--init-from galery: no such run or weights file" in said
-    assert next(iter(list_models())) in said
+    assert "gallery" in said
 
 
 def test_unreadable_content_is_skipped_counted_and_named(
