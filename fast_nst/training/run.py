@@ -24,6 +24,7 @@ from fast_nst.errors import UserError, one_line
 from fast_nst.export import AVERAGE
 from fast_nst.files import flush, whole_file
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
+from fast_nst.runtime.machine import limited_threads
 
 PREFIX = "step-"
 STATE = "state.json"
@@ -97,6 +98,9 @@ def start_accelerator(mixed_precision: str) -> Accelerator:
     Raises:
         UserError: the device lacks it.
     """
+    threads = limited_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)  # torch sees no CPU quota
     AcceleratorState._reset_state()
     try:
         accelerator = Accelerator(mixed_precision=mixed_precision)

@@ -73,17 +73,17 @@ def train(config: TrainConfig) -> Path:
     style_pictures = [load_image(style.file, config.loss.style_size) for style in styles]
     content = open_content(config.content, config.data, config.seed)
     loss_config, loss_network = resolve_loss(config.loss)
-    config, former, former_about = start_network(replace(config, loss=loss_config))
+    checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
+    config, former, former_about = start_network(replace(config, loss=loss_config), checkpoint)
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
     if accelerator.is_main_process:
         open_run(config)
     accelerator.wait_for_everyone()
 
     loss = perceptual_loss(config.loss, loss_network, style_pictures, device, layout)
     held_out = validation_pictures(content, config).to(device, memory_format=layout)
-    if former is None or checkpoint is not None:
+    if former is None:
         network = TransformNetwork(config.network, len(styles))
     else:
         network = adopt_styles(former.to(device), former_about, styles, loss, held_out)
@@ -142,7 +142,12 @@ def train(config: TrainConfig) -> Path:
             losses_finite = torch.ones((), dtype=torch.bool, device=device)
             for part in range(config.optimizer.accumulate):
                 last = part == config.optimizer.accumulate - 1
-                batch = next(batches)
+                try:
+                    batch = next(batches)
+                except Interrupted:  # while it waited for data
+                    if accelerator.num_processes == 1:  # the others may wait for us elsewhere
+                        save_checkpoint(accelerator, config.run_folder, state, average, about)
+                    raise
                 note_unreadable(batch.unreadable, state.unreadable)
                 images = batch.images.to(device, non_blocking=True)
                 images = to_float(images).contiguous(memory_format=layout)

@@ -18,7 +18,7 @@ from torch import Tensor
 from fast_nst.config import TrainConfig
 from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, one_line
-from fast_nst.export import weights_file
+from fast_nst.export import AVERAGE, weights_file
 from fast_nst.losses import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
@@ -116,8 +116,12 @@ def draw_styles(seed: int, first: int, count: int, styles: int) -> Tensor:
     return torch.tensor(drawn)
 
 
-def start_network(config: TrainConfig) -> tuple[TrainConfig, TransformNetwork | None, dict[str, str]]:
+def start_network(
+    config: TrainConfig, checkpoint: Path | None
+) -> tuple[TrainConfig, TransformNetwork | None, dict[str, str]]:
     """The network of ``init_from``, what its file says, and the config with its architecture.
+
+    A run that goes on from its ``checkpoint`` needs no network, and finds its architecture there.
 
     Raises:
         UserError: nothing to start from there, or --network asks for another architecture.
@@ -125,15 +129,7 @@ def start_network(config: TrainConfig) -> tuple[TrainConfig, TransformNetwork | 
     source = config.init_from
     if source is None:
         return config, None, {}
-    shipped = start_networks()
-    if Path(source).exists():
-        path = weights_file(Path(source))
-    elif source in shipped:
-        path = shipped[source]
-    else:
-        names = ", ".join(shipped)
-        raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({names})")
-    network, about = load_transform(path)
+    network, about = load_transform(_weights_of(source) if checkpoint is None else checkpoint / AVERAGE)
     theirs, asked = network.config, config.network
     if asked not in (TransformConfig(), theirs, replace(theirs, antialias=asked.antialias)):
         raise UserError(
@@ -144,8 +140,18 @@ def start_network(config: TrainConfig) -> tuple[TrainConfig, TransformNetwork | 
         state = network.state_dict()
         network = TransformNetwork(asked, network.styles)
         network.load_state_dict(state)
-    config = replace(config, network=network.config)
-    return config, network, about
+    return replace(config, network=network.config), network if checkpoint is None else None, about
+
+
+def _weights_of(source: str) -> Path:
+    """The file that --init-from names."""
+    shipped = start_networks()
+    if Path(source).exists():
+        return weights_file(Path(source))
+    if source in shipped:
+        return shipped[source]
+    names = ", ".join(shipped)
+    raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({names})")
 
 
 @torch.no_grad()

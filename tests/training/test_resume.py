@@ -141,7 +141,7 @@ def test_another_style_picture_does_not_resume_a_run(
     assert main(arguments) == 0
     Image.new("RGB", (40, 40), (30, 30, 200)).save(style)
     assert main([*arguments, "--resume"]) == 2
-    assert "the style picture has changed" in capsys.readouterr().err
+    assert "the style pictures have changed" in capsys.readouterr().err
 
 
 def test_other_settings_do_not_resume_a_run(
@@ -153,7 +153,7 @@ def test_other_settings_do_not_resume_a_run(
     assert main(arguments) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--loss.weights.style", "3"]) == 2
-    assert "--loss.weights.style is 3.0, the run was started with 5.0" in capsys.readouterr().err
+    assert "--loss.weights.style is 3.0, the run was started with 10.0" in capsys.readouterr().err
 
 
 def test_a_resumed_run_keeps_what_it_was_started_from(
