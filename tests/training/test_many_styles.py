@@ -14,7 +14,11 @@ from PIL import Image
 from fast_nst.cli import main
 from fast_nst.config import TrainConfig
 from fast_nst.contract import read_styles
+from fast_nst.crops import load_image
 from fast_nst.errors import UserError
+from fast_nst.loss_config import LossWeights
+from fast_nst.losses import PerceptualLoss
+from fast_nst.networks.features import load_loss_network
 from fast_nst.networks.transform import TransformNetwork, load_transform
 from fast_nst.training.styles import draw_styles, find_styles
 
@@ -66,13 +70,21 @@ def convolutions(network: TransformNetwork) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in network.parameters() if id(p) not in own])
 
 
-def test_a_folder_becomes_one_network_in_which_each_style_paints_in_its_own_color(many: Path) -> None:
+def test_a_folder_becomes_one_network_in_which_each_style_paints_like_its_picture(
+    many: Path, paintings: Path
+) -> None:
     network, about = load_transform(many / "model.safetensors")
-    assert [style.name for style in read_styles(about)] == ["blocks", "noise", "stripes"]
-    grey = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    names = [style.name for style in read_styles(about)]
+    assert names == ["blocks", "noise", "stripes"]
+    judge = load_loss_network("vgg16")
+    pictures = [load_image(paintings / f"{name}.png", 64) for name in names]
+    loss = PerceptualLoss(judge, pictures, judge.info.style_taps, judge.info.content_tap, LossWeights())
+    content = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        colors = torch.stack([network(grey, row[None]).mean((0, 2, 3)) for row in torch.eye(3)])
-    assert colors.argmax(0).tolist() == [1, 2, 0]  # most red, green and blue: noise, stripes, blocks
+        painted = torch.cat([network(content, row[None]) for row in torch.eye(3)])
+        for number in range(3):
+            losses = [float(loss(one[None], content, torch.tensor([number]))["style"]) for one in painted]
+            assert min(losses) == losses[number], (names[number], losses)
 
 
 def test_the_file_and_the_card_say_who_painted_each_style(many: Path) -> None:

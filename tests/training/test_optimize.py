@@ -169,6 +169,9 @@ def test_a_state_of_other_settings_pictures_or_none_at_all_is_refused(
     assert "is damaged" in capsys.readouterr().err
 
 
+TOO_MUCH = ("--loss.weights.style", "3e38", "--loss.weights.content", "3e38")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -177,9 +180,9 @@ def test_a_state_of_other_settings_pictures_or_none_at_all_is_refused(
         (["--lr", "-1"], "--lr must be above 0"),
         (["--optimizer", "sgd"], "lbfgs"),
         (["--loss.style-taps", "[relu9_1]"], "has no tap relu9_1"),
-        (["--size", "12"], "px is too small for the loss network"),
+        (["--size", "6"], "px is too small for the loss network"),
         (["--start", "nowhere.png"], "nowhere.png"),
-        (["--loss.weights.style", "1e38", "--optimizer", "adam"], "lower --lr or --loss.weights"),
+        ([*TOO_MUCH, "--start", "noise", "--optimizer", "adam"], "lower --lr or --loss.weights"),
         (["--mixed-precision", "bf16"], "needs --optimizer adam"),
         (["--output", "picture.xyz"], "cannot write the picture format '.xyz'"),
         (["--output", "."], "is a folder"),
