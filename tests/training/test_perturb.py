@@ -21,8 +21,16 @@ def pictures() -> Tensor:
 def test_a_painting_that_moves_with_the_scene_costs_nothing(seed: int) -> None:
     """The painting is the negative, found from the picture before the light changed."""
     images = pictures()
-    move, _ = perturbation((seed,))
-    assert stability_loss(lambda _: 1 - move(images), images, 1 - images, (seed,)) < 1e-9
+    move, light = perturbation((seed,))
+    shown = []
+
+    def negative(x: Tensor) -> Tensor:
+        shown.append(x)
+        return 1 - move(images)
+
+    assert stability_loss(negative, images, 1 - images, (seed,)) < 1e-9
+    assert torch.equal(shown[0], light(move(images)))
+    assert not torch.equal(shown[0], images)
 
 
 def test_a_pattern_that_stays_while_the_scene_moves_is_punished() -> None:
@@ -32,8 +40,14 @@ def test_a_pattern_that_stays_while_the_scene_moves_is_punished() -> None:
     def curtain(x: Tensor) -> Tensor:
         return x * 0.5 + columns
 
-    losses = [float(stability_loss(curtain, images, curtain(images), (seed,))) for seed in range(6)]
-    assert max(losses) > 0.5
+    def moving(x: Tensor) -> Tensor:
+        return x * 0.5
+
+    still, follows = (
+        sum(float(stability_loss(paint, images, paint(images), (seed,))) for seed in range(6))
+        for paint in (curtain, moving)
+    )
+    assert still > 10 * follows, (still, follows)
 
 
 def test_motions_stay_below_the_most_and_repeat_by_seed() -> None:
