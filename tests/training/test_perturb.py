@@ -67,3 +67,15 @@ def test_the_gradient_reaches_the_network() -> None:
     images = pictures()
     stability_loss(network, images, network(images), (1,)).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_half_of_the_motions_are_shifts_by_whole_pixels_and_the_others_zoom_as_well() -> None:
+    images = pictures()
+    span = range(-MOST_SHIFT, MOST_SHIFT + 1)
+    rolled = {(down, right): torch.roll(images, (down, right), (2, 3)) for down in span for right in span}
+    found = [
+        [shift for shift, expected in rolled.items() if torch.equal(moved, expected)]
+        for moved in (perturbation((seed,))[0](images) for seed in range(40))
+    ]
+    assert len({shift for shifts in found for shift in shifts} - {(0, 0)}) >= 8
+    assert 10 <= found.count([]) <= 30
