@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_output()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("fast_nst").setLevel(logging.INFO)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it finds wrong, it raises as well
     warnings.filterwarnings("ignore", module="PIL")  # each bad picture is reported by us
     verb, rest, function = _choose(arguments)
     try:

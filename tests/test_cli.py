@@ -394,3 +394,16 @@ def test_kinds_that_are_not_read_are_one_line(
     assert said == [
         "fast-nst: 3 files are of kinds that are not read and left out: 2 .dng, 1 without a suffix"
     ]
+
+
+def test_a_decoder_does_not_say_beside_us_what_is_wrong(tiny_model: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "bad.tif")
+    samples = b"\x15\x01\x03\x00\x01\x00\x00\x00"  # SamplesPerPixel, one short
+    data = (tmp_path / "bad.tif").read_bytes()
+    assert samples + b"\x03\x00" in data
+    (tmp_path / "bad.tif").write_bytes(data.replace(samples + b"\x03\x00", samples + b"\xff\xff"))
+    done = run(
+        "stylize", str(tmp_path / "bad.tif"), "--model", str(tiny_model), "--output", str(tmp_path / "o")
+    )
+    assert done.returncode == 1
+    assert [line.split(" ")[0] for line in done.stderr.splitlines()] == ["skipped", "fast-nst:"]
