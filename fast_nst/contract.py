@@ -7,8 +7,9 @@ pictures or for each; any row with a positive sum, which the graph divides by.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 IMAGE, STYLIZED, STYLE_WEIGHTS = "image", "stylized", "style_weights"
@@ -31,6 +32,12 @@ class StyleInfo:
 def styles_to_json(styles: list[StyleInfo]) -> str:
     """As the metadata holds them, in the order of the columns of `style_weights`."""
     return json.dumps([asdict(style) for style in styles])
+
+
+def styles_sha256(styles: Sequence[StyleInfo]) -> str:
+    """One hash of the style pictures, that of the picture itself where there is one."""
+    hashes = [style.picture_sha256 for style in styles]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def read_styles(metadata: Mapping[str, str]) -> list[StyleInfo]:

@@ -18,6 +18,17 @@ class UserError(Exception):
     """
 
 
+class UnreadableFile(UserError):
+    """A file that gives nothing of what it was opened for; `reason` says why, without the name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)  # both in args: errors cross process borders by pickle
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.args[1]}"
+
+
 class Interrupted(Exception):
     """A signal ended a run after its state was saved."""
 

@@ -30,7 +30,7 @@ from fast_nst.runtime.rounds import measure
 from fast_nst.scorecard import MethodResult, Scorecard
 from fast_nst.sharpness import octaves
 from fast_nst.training.descent import Descent
-from fast_nst.training.optimize import NOISE
+from fast_nst.training.optimize import noise_picture
 from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.report import to_pixels
 from fast_nst.training.styles import style_path
@@ -96,7 +96,9 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
 
         results |= {name: model(content) for name, model in stylizers.items()}
         if options.baseline:
-            run = run_baseline(noise_like(tensor, len(judged)), terms_of, options.baseline, shown_at)
+            generator = torch.Generator().manual_seed(len(judged))
+            start = noise_picture(*shapes[-1], generator).to(device)  # as Johnson's
+            run = run_baseline(start, terms_of, options.baseline, shown_at)
             iteration_seconds += run.seconds
             results |= {baselines[at]: pixels for at, pixels in run.pictures.items()}
         for name, pixels in results.items():
@@ -156,12 +158,6 @@ def load_painted(file: Path, shape: tuple[int, int]) -> np.ndarray:
 def as_tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
     """uint8 [H, W, 3] to [1, 3, H, W] in [0, 1]."""
     return to_float(to_tensor(pixels))[None].to(device)
-
-
-def noise_like(picture: Tensor, seed: int) -> Tensor:
-    """White noise around mid-gray of the size of [1, 3, H, W]: where the baseline starts, as Johnson's."""
-    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed))
-    return (0.5 + NOISE * noise).clamp(0, 1).to(picture.device)
 
 
 @dataclass(frozen=True)

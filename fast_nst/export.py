@@ -13,7 +13,6 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ from torch.nn import functional as F
 from fast_nst import __version__
 from fast_nst.contract import FORMAT_VERSION, IMAGE, OPSET, STYLE_WEIGHTS, STYLIZED
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import whole_file
+from fast_nst.files import write_whole
 from fast_nst.networks.transform import TransformNetwork, load_transform
+from fast_nst.parity import SHAPES, TOLERANCE, Parity, compare, noise_on_gradient
 
 AVERAGE = "average.safetensors"  # in a checkpoint: weights to export
-TOLERANCE = 1  # grey levels
-PARITY_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
 PLAIN_OPS = frozenset(
     {
         *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div", "Expand", "Gather"),
@@ -70,23 +68,6 @@ class PixelGraph(nn.Module):
         return (y * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-@dataclass(frozen=True)
-class Parity:
-    """ONNX Runtime against torch, over all values of all shapes tried."""
-
-    worst: int
-    """Largest difference in grey levels."""
-    share_equal: float
-    """Share of values that are exactly equal."""
-    shapes: tuple[tuple[int, int, int], ...]
-    """[N, H, W] of the inputs."""
-
-    def to_json(self) -> str:
-        """As the file's metadata holds it."""
-        fields = {"worst_grey_levels": self.worst, "share_equal": round(self.share_equal, 6)}
-        return json.dumps({**fields, "shapes": [list(shape) for shape in self.shapes]})
-
-
 def export_onnx(
     network: TransformNetwork, path: Path, metadata: dict[str, str], opset: int = OPSET
 ) -> Parity:
@@ -106,7 +87,7 @@ def export_onnx(
     model = _torch_to_onnx(graph, opset)
     _tidy(model)
     _check(model, opset)
-    parity = measure_parity(graph, model.SerializeToString(), PARITY_SHAPES)
+    parity = measure_parity(graph, model.SerializeToString(), SHAPES)
     if parity.worst > TOLERANCE:
         raise UserError(
             f"refusing to write {path}: ONNX Runtime and torch differ by {parity.worst} grey levels"
@@ -122,12 +103,7 @@ def export_onnx(
         "parity": parity.to_json(),
     }
     onnx.helper.set_model_props(model, about)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as unfinished:
-            unfinished.write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    write_whole(path, model.SerializeToString(), make_folder=True)
     return parity
 
 
@@ -144,26 +120,22 @@ def measure_parity(
     )
     rng = np.random.default_rng(seed)
     styles = graph.network.styles
-    worst, equal, count = 0, 0, 0
-    for index, (n, height, width) in enumerate(shapes):
-        ramp = np.linspace(0, 200, height)[:, None, None] * np.linspace(0.2, 1, width)[:, None]
-        inputs: dict[str, np.ndarray] = {
-            IMAGE: (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
-        }
-        if styles > 1:
-            one = np.eye(styles, dtype=np.float32)[rng.integers(styles, size=1)]
-            mixed = rng.random((n, styles), np.float32)
-            inputs[STYLE_WEIGHTS] = mixed if index % 2 else one
-        with torch.no_grad():
-            expected = graph(*map(torch.from_numpy, inputs.values())).numpy()
-        (got,) = session.run([STYLIZED], inputs)
-        if got.shape != expected.shape:
-            raise UserError(f"ONNX gives {got.shape} where torch gives {expected.shape}")
-        difference = np.abs(got.astype(np.int16) - expected)
-        worst = max(worst, int(difference.max()))
-        equal += int((difference == 0).sum())
-        count += difference.size
-    return Parity(worst, equal / count, tuple(shapes))
+
+    def results() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for index, (n, height, width) in enumerate(shapes):
+            inputs = {IMAGE: noise_on_gradient(rng, n, height, width)}
+            if styles > 1:
+                one = np.eye(styles, dtype=np.float32)[rng.integers(styles, size=1)]
+                mixed = rng.random((n, styles), np.float32)
+                inputs[STYLE_WEIGHTS] = mixed if index % 2 else one
+            with torch.no_grad():
+                expected = graph(*map(torch.from_numpy, inputs.values())).numpy()
+            (got,) = session.run([STYLIZED], inputs)
+            if got.shape != expected.shape:
+                raise UserError(f"ONNX gives {got.shape} where torch gives {expected.shape}")
+            yield got, expected
+
+    return compare(results(), shapes)
 
 
 def _torch_to_onnx(graph: PixelGraph, opset: int) -> onnx.ModelProto:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fast_nst.errors import UserError, one_line
+
 _LONGEST_NAME = 255  # bytes
 
 
@@ -26,6 +28,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
+    """Write a file, all of it or nothing, and on request make its folder. Raises UserError."""
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished:
+            unfinished.write_bytes(data)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}") from error
 
 
 @contextmanager

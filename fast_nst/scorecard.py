@@ -234,7 +234,7 @@ def contact_sheet(card: Scorecard) -> np.ndarray:
     """Rows of pictures at equal heights, the style behind the content; uint8 [H, W, 3]."""
     height = max(row[0].shape[0] for row in card.sheet)
     rows = [[row[0], card.style, *row[1:]] for row in card.sheet]
-    scaled = [[_to_height(pixels, height) for pixels in row] for row in rows]
+    scaled = [[to_height(pixels, height) for pixels in row] for row in rows]
     widths = [max(pixels.shape[1] for pixels in column) for column in zip(*scaled, strict=True)]
     sheet = np.full(
         (len(rows) * (height + GAP) - GAP, sum(widths) + GAP * (len(widths) - 1), 3), 255, np.uint8
@@ -247,6 +247,7 @@ def contact_sheet(card: Scorecard) -> np.ndarray:
     return sheet
 
 
-def _to_height(pixels: np.ndarray, height: int) -> np.ndarray:
+def to_height(pixels: np.ndarray, height: int) -> np.ndarray:
+    """uint8 [H, W, 3] resized to that height, the aspect kept."""
     width = max(1, round(pixels.shape[1] * height / pixels.shape[0]))
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))

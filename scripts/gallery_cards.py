@@ -24,13 +24,14 @@ from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, user_errors_end
 from fast_nst.evaluate import evaluate
 from fast_nst.evaluate_options import EvaluateOptions
-from fast_nst.networks.transform import TransformConfig
+from fast_nst.networks.transform import config_of
 from fast_nst.pictures import encode_picture, find_pictures
 from fast_nst.quality import summary
 from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
 from fast_nst.runtime.machine import in_words
 from fast_nst.runtime.models import describe_model, find_model, short_name
-from fast_nst.training.report import describe
+from fast_nst.scorecard import to_height
+from fast_nst.training.report import describe, tiles
 from fast_nst.training.styles import style_path
 
 HEIGHT = 256  # of a strip
@@ -71,9 +72,9 @@ def strip(picture: Path, stylizer: Stylizer) -> np.ndarray:
     """The style, then scikit-image's photographs (CC0, public domain), each before what becomes of it."""
     from skimage import data
 
-    parts = [_to_height(np.asarray(Image.open(picture).convert("RGB")))]
+    parts = [to_height(np.asarray(Image.open(picture).convert("RGB")), HEIGHT)]
     for photograph in (data.chelsea(), data.astronaut(), data.coffee()):
-        before = _to_height(photograph)
+        before = to_height(photograph, HEIGHT)
         parts += [before, stylizer(before)]
     return np.concatenate(parts, 1)
 
@@ -88,13 +89,6 @@ def sheet_cell(picture: Path, stylizer: Stylizer) -> np.ndarray:
     cell.paste(Image.new("RGB", (corner.width + 4, corner.height + 4), "white"), (0, 0))
     cell.paste(corner, (2, 2))
     return np.asarray(cell)
-
-
-def sheet(cells: list[np.ndarray]) -> np.ndarray:
-    """`COLUMNS` to a row, then white."""
-    cells = cells + [np.full_like(cells[0], 255)] * (-len(cells) % COLUMNS)
-    rows = [np.concatenate(cells[at : at + COLUMNS], 1) for at in range(0, len(cells), COLUMNS)]
-    return np.concatenate(rows)
 
 
 def as_markdown(name: str, told: dict[str, Any]) -> str:
@@ -125,18 +119,6 @@ def as_markdown(name: str, told: dict[str, Any]) -> str:
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     top = [f"# {name}", f"![every style on one photograph]({name}.jpg)", " ".join(about), table, notes]
     return "\n\n".join([*top, *strips]) + "\n"
-
-
-def _to_height(pixels: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(pixels)
-    width = round(picture.width * HEIGHT / picture.height)
-    return np.asarray(picture.resize((width, HEIGHT), Image.Resampling.LANCZOS))
-
-
-def describe_network(about: dict[str, str]) -> str:
-    """Form, width and blocks in a few words."""
-    antialiased = about["antialias"] == "true"
-    return describe(TransformConfig(int(about["width"]), int(about["blocks"]), about["network"], antialiased))
 
 
 def describe_training(about: dict[str, str]) -> str:
@@ -181,11 +163,11 @@ def main() -> None:
         stylizer = Stylizer(file, style.name)
         encode_picture(options.output / name / f"{style.name}.jpg", strip(picture, stylizer), quality=85)
         cells.append(sheet_cell(picture, stylizer))
-    told |= {"network": describe_network(about), "training": describe_training(about)}
+    told |= {"network": describe(config_of(about)), "training": describe_training(about)}
     told["speed"] = speed(f"{file}:{styles[0].name}")
     told["size_bytes"] = file.stat().st_size
     card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    encode_picture(options.output / f"{name}.jpg", sheet(cells), quality=85)
+    encode_picture(options.output / f"{name}.jpg", tiles(cells, COLUMNS), quality=85)
     (options.output / f"{name}.md").write_text(as_markdown(name, told), encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ from fast_nst.contract import STYLES, StyleInfo, styles_to_json
 from fast_nst.errors import UserError
 from fast_nst.export import export_onnx
 from fast_nst.networks.transform import TransformConfig, TransformNetwork
+from fast_nst.training.report import tiles
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,9 +124,9 @@ def test_a_card_wants_the_pictures_the_network_was_trained_on(
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (6, 1), (7, 2)])
 def test_a_sheet_of_any_number_of_styles(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from gallery_cards import sheet
+    from gallery_cards import COLUMNS
 
-    made = sheet([np.full((30, 30, 3), index, np.uint8) for index in range(count)])
+    made = tiles([np.full((30, 30, 3), index, np.uint8) for index in range(count)], COLUMNS)
     assert made.shape == (30 * rows, 180, 3)
     cells = [
         made[at : at + 30, left : left + 30] for at in range(0, 30 * rows, 30) for left in range(0, 180, 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -167,6 +168,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return header, state
 
 
+def config_of(metadata: Mapping[str, str]) -> TransformConfig:
+    """The architecture that an exported file's metadata tells.
+
+    Raises:
+        KeyError, ValueError: it does not.
+    """
+    width, blocks = int(metadata["width"]), int(metadata["blocks"])
+    kind: Any = metadata["network"]
+    return TransformConfig(width, blocks, kind, metadata["antialias"] == "true")
+
+
 def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         model = onnx.load(path)
@@ -179,16 +191,8 @@ def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             " were trained; give the run folder or its model.safetensors"
         )
     try:
-        header = {
-            "network": {
-                "kind": about["network"],
-                "width": int(about["width"]),
-                "blocks": int(about["blocks"]),
-                "antialias": about["antialias"] == "true",
-            },
-            "styles": len(read_styles(about)),
-            "about": about,
-        }
+        network = asdict(config_of(about))
+        header = {"network": network, "styles": len(read_styles(about)), "about": about}
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is damaged: {one_line(error)}") from error
     prefix = "network."  # of `fast_nst.export.PixelGraph`

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import whole_file
+from fast_nst.files import write_whole
 from fast_nst.pictures.alpha import bleed, ground_color, is_opaque, over, rgba
 from fast_nst.pictures.formats import KEEPS_ALPHA, writable_format
 from fast_nst.pictures.metadata import Resolution, exif_with_resolution, read_exif, read_resolution
@@ -115,15 +115,6 @@ def encode_picture(
     kind = writable_format(format or path.suffix)
     data = _encode(str(path), rgba_for(str(path), kind, pixels, opacity), kind, quality, exif, resolution)
     write_whole(path, data)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, all of it or nothing. Raises UserError."""
-    try:
-        with whole_file(path) as unfinished:
-            unfinished.write_bytes(data)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}") from error
 
 
 def picture_bytes(

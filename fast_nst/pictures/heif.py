@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
 from fast_nst.pictures.boxes import ItemFile, nclx, nclx_of, read_items
+from fast_nst.pictures.h273 import BICUBIC, EXACT, FULL, HLG, LIMITED, MATRICES, PQ
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -18,11 +19,6 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs
 # Kind of item -> libav's decoder, and the property that it needs.
 _CODECS = {b"hvc1": ("hevc", b"hvcC"), b"av01": ("libdav1d", b"av1C"), b"avc1": ("h264", b"avcC")}
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # H.273 -> swscale's number for it
-_HDR = (16, 18)
-_FULL, _LIMITED = 2, 1
-# swscale's: bicubic | accurate rounding | full chroma interpolation and input.
-_EXACT = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
 class Uncommon(Exception):
@@ -38,7 +34,7 @@ def is_hdr_avif(stream: IO[bytes]) -> bool:
     """Whether it is an AVIF still of which Pillow would drop the lower bits of its HDR."""
     stream.seek(0)
     found = nclx_of(stream) if stream.read(12)[4:] == b"ftypavif" else None
-    return found is not None and found[1] in _HDR
+    return found is not None and found[1] in (PQ, HLG)
 
 
 class HeifPicture(ImageFile.ImageFile):
@@ -193,14 +189,14 @@ def _decode_frame(found: ItemFile, stream: Any, item: int, width: int, height: i
 def _to_array(frame: VideoFrame, color: tuple[int, int, int, bool] | None, pixel_format: str) -> np.ndarray:
     """RGB by the file's word, else the stream's, else as MIAF (ISO/IEC 23000-22) has it: BT.601, full."""
     matrix = color[2] if color is not None else frame.colorspace
-    full = color[3] if color is not None else frame.color_range != _LIMITED
+    full = color[3] if color is not None else frame.color_range != LIMITED
     rgb = frame.format.is_rgb
     converted = frame.reformat(
         format=pixel_format,
-        src_colorspace=None if rgb else _MATRICES.get(matrix, 5),
-        src_color_range=None if rgb else (_FULL if full else _LIMITED),
-        dst_color_range=None if rgb else _FULL,
-        interpolation=_EXACT,
+        src_colorspace=None if rgb else MATRICES.get(matrix, 5),
+        src_color_range=None if rgb else (FULL if full else LIMITED),
+        dst_color_range=None if rgb else FULL,
+        interpolation=BICUBIC | EXACT,
     )
     return converted.to_ndarray()
 

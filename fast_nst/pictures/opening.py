@@ -12,7 +12,7 @@ from typing import IO
 
 from PIL import Image
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UnreadableFile, one_line
 from fast_nst.pictures.deep_tiff import DeepTiff, UnreadTiff
 from fast_nst.pictures.formats import READABLE
 from fast_nst.pictures.heif import HeifPicture, Uncommon, is_hdr_avif, looks_like_heif
@@ -26,15 +26,8 @@ _NO_DECODER = re.compile(
 _JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 
-class UnreadablePicture(UserError):
+class UnreadablePicture(UnreadableFile):
     """A file that does not decode to a picture; `reason` says why, without the name."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)  # both in args: errors cross process borders by pickle
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.args[0]}: {self.args[1]}"
 
 
 class TooManyPixels(UnreadablePicture):

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst.errors import UserError, one_line
+from fast_nst.files import write_whole
 from fast_nst.pictures import (
     Picture,
     UnreadablePicture,
@@ -23,7 +24,7 @@ from fast_nst.pictures import (
     writable_format,
 )
 from fast_nst.pictures.alpha import rgba
-from fast_nst.pictures.codec import save_options, upright_pixels, write_whole
+from fast_nst.pictures.codec import save_options, upright_pixels
 from fast_nst.pictures.opening import load
 from fast_nst.pictures.source import source_color
 from fast_nst.runtime.clips import Clip, Step, Wanted, fit, resized

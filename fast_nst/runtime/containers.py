@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UnreadableFile, UserError, one_line
 from fast_nst.runtime.machine import limited_threads
 
 if TYPE_CHECKING:
@@ -26,15 +26,8 @@ _PACKETS_WITHOUT_FRAMES = ("vp8", "vp9", "mpeg4", "msmpeg4v3")
 _ATTACHED_PICTURE = 0x400  # libavformat's AV_DISPOSITION_ATTACHED_PIC: cover art
 
 
-class UnreadableVideo(UserError):
+class UnreadableVideo(UnreadableFile):
     """A file that gives not a single frame; `reason` says why, without the name."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)  # both in args: errors cross process borders by pickle
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.args[0]}: {self.args[1]}"
 
 
 def open_container(path: Path) -> InputContainer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,15 @@ import onnx
 from onnx import numpy_helper
 
 from fast_nst import __version__
-from fast_nst.contract import IMAGE, STYLE_WEIGHTS, STYLES, STYLIZED
+from fast_nst.contract import IMAGE, STYLE_WEIGHTS, STYLES, STYLIZED, styles_sha256
 from fast_nst.errors import UserError
-from fast_nst.files import whole_file
+from fast_nst.files import write_whole
+from fast_nst.parity import SHAPES, TOLERANCE, compare, noise_on_gradient
 from fast_nst.runtime.failures import explain_failure
 from fast_nst.runtime.models import find_model
 from fast_nst.runtime.probe import read_graph
 from fast_nst.runtime.stages import is_norm, nodes_between
 from fast_nst.runtime.stylizer import Stylizer
-
-CHECKED_SHAPES = ((1, 1, 1), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))  # [N, H, W]
-_TOLERANCE = 1  # grey levels
 
 
 def fold_style(
@@ -113,45 +109,28 @@ def export_style(source: str, style: str | None, target: Path, opset: int) -> in
     model = fold_style(model, row, many.name, many.open)
     onnx.helper.set_model_props(model, about := _about(many))
     onnx.checker.check_model(model, full_check=True)
-    parity = _compare(many, Stylizer(model.SerializeToString(), providers=["cpu"]))
-    worst = int(parity["worst_grey_levels"])
-    if worst > _TOLERANCE:
-        raise UserError(f"refusing to write {target}: it and {many.name} differ by {worst} grey levels")
-    onnx.helper.set_model_props(model, {**about, "parity": json.dumps(parity)})
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as unfinished:
-            unfinished.write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
-    return worst
-
-
-def _compare(many: Stylizer, one: Stylizer) -> dict[str, Any]:
-    """As `fast_nst.export.Parity` tells of torch and the file."""
-    rng = np.random.default_rng(0)
-    worst, equal = 0, []
-    for n, height, width in CHECKED_SHAPES:
-        ramp = np.linspace(0, 200, height)[:, None, None] * np.linspace(0.2, 1, width)[:, None]
-        image = (ramp + rng.integers(0, 56, (n, height, width, 3))).astype(np.uint8)
-        difference = np.abs(many(image).astype(np.int16) - one(image))
-        worst = max(worst, int(difference.max()))
-        equal.append((difference == 0).ravel())
-    share = round(float(np.concatenate(equal).mean()), 6)
-    return {"worst_grey_levels": worst, "share_equal": share, "shapes": [list(s) for s in CHECKED_SHAPES]}
+    one, rng = Stylizer(model.SerializeToString(), providers=["cpu"]), np.random.default_rng(0)
+    pictures = (noise_on_gradient(rng, *shape) for shape in SHAPES)
+    parity = compare(((many(picture), one(picture)) for picture in pictures), SHAPES)
+    if parity.worst > TOLERANCE:
+        raise UserError(
+            f"refusing to write {target}: it and {many.name} differ by {parity.worst} grey levels"
+        )
+    onnx.helper.set_model_props(model, {**about, "parity": parity.to_json()})
+    write_whole(target, model.SerializeToString(), make_folder=True)
+    return parity.worst
 
 
 def _about(many: Stylizer) -> dict[str, str]:
     """The metadata of the file of one style: origin and license are those of the styles in it."""
     shares = many.style or {}
     used = [style for style in many.styles if style.name in shares]
-    hashes = [style.picture_sha256 for style in used]
     mixture = ",".join(f"{name}:{round(share, 4):g}" for name, share in shares.items())
     return {
         **{key: text for key, text in many.metadata.items() if key != STYLES},
         "style": used[0].name if len(used) == 1 else mixture,
         "license": " and ".join(dict.fromkeys(style.license for style in used)),
         "attribution": "; ".join(dict.fromkeys(style.attribution for style in used if style.attribution)),
-        "style_sha256": hashes[0] if len(used) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "style_sha256": styles_sha256(used),
         "fast_nst_version": __version__,
     }

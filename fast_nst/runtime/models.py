@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,8 @@ def find_model(name_or_path: str | Path, style: Any = None) -> Model:
 def _find(text: str) -> Model:
     if (path := _file(text)) is not None:
         return Model(path, short_name(path))
-    many = {path: [style.name for style in _styles(path)] for path in list_models().values()}
+    shipped = list_models()
+    many = {path: [style.name for style in _styles(read_metadata(path))] for path in shipped.values()}
     for path, names in many.items():
         if text in names:
             return Model(path, text, text)
@@ -58,7 +59,6 @@ def _find(text: str) -> Model:
             return Model(path, f"{short_name(path)}:{style}", style)
     if Path(text).is_dir():
         raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
-    shipped = list(list_models())
     known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
     near = similar(text, [*shipped, *(name for names in many.values() for name in names)])
     raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
@@ -74,9 +74,8 @@ def _file(text: str) -> Path | None:
     return inside if (inside := path / "model.onnx").is_file() else None
 
 
-def _styles(path: Path) -> list[StyleInfo]:
-    """Of a file of many styles; of any other none."""
-    about = read_metadata(path)
+def _styles(about: Mapping[str, str]) -> list[StyleInfo]:
+    """Of a file of many styles, by its metadata; of any other none."""
     return read_styles(about) if STYLES in about else []
 
 
@@ -98,7 +97,7 @@ def shipped_lines() -> list[str]:
     rows = []
     for name, path in list_models().items():
         about = read_metadata(path)
-        styles = _styles(path)
+        styles = _styles(about)
         network = f"{about['network']}, width {about['width']}, {about['blocks']} blocks"
         origin = f"{len(styles)} styles:" if styles else about["attribution"]
         rows.append((name, network, f"{path.stat().st_size / 1e6:.1f} MB", origin, style_lines(styles)))

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst.pictures.alpha import bleed, ground_color, over
+from fast_nst.pictures.h273 import BICUBIC, EXACT, FULL, HLG, LANCZOS, LIMITED, MATRICES, PQ
 from fast_nst.runtime.clips import Clip, Color, Wanted
 from fast_nst.runtime.video_filters import Chain
 
@@ -18,13 +19,7 @@ if TYPE_CHECKING:
 # Code points of ITU-T H.273, as files and libav have them.
 UNSPECIFIED = 2
 BT709, BT601 = 1, 6
-FULL, LIMITED = 2, 1
 BT2020 = 9
-PQ, HLG = 16, 18
-# H.273 matrix -> swscale's number for it.
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
-# swscale's: Lanczos or bicubic | accurate rounding | full chroma interpolation and input.
-_LANCZOS, _BICUBIC, _EXACT = 0x200, 0x4, 0x40000 | 0x2000 | 0x4000
 # Players take chroma samples to lie on the left luma samples where nothing is said, swscale between two.
 _LEFT = [("setparams", "chroma_location=left")]
 # libav's decoders that do not say where chroma samples lie.
@@ -40,7 +35,7 @@ def color_of(frame: VideoFrame) -> Color:
     matrix, tagged = frame.colorspace, frame.colorspace
     full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
     color_range = FULL if full else frame.color_range
-    if matrix not in _MATRICES:
+    if matrix not in MATRICES:
         matrix = _usual_matrix(frame.width, frame.height)
         # An RGB frame's tag cannot stay, nor that of a matrix which cannot be written (YCgCo, ICtCp).
         tagged = UNSPECIFIED if tagged == UNSPECIFIED and not frame.format.is_rgb else matrix
@@ -116,7 +111,7 @@ class PixelReader:
 
     def _to_rgb(self, frame: VideoFrame) -> VideoFrame:
         color, alpha = color_of(frame), has_alpha(frame)
-        interpolation = self._method(frame) | _EXACT
+        interpolation = self._method(frame) | EXACT
         packed = "rgba" if alpha else "rgb24"
         if frame.format.is_rgb:
             return self._planes.reformat(frame, *self._size, format=packed, interpolation=interpolation)
@@ -125,7 +120,7 @@ class PixelReader:
             frame,
             *self._size,
             format="gbrap" if alpha else "gbrp",
-            src_colorspace=_MATRICES[color.matrix],
+            src_colorspace=MATRICES[color.matrix],
             src_color_range=FULL if color.full else LIMITED,
             interpolation=interpolation,
         )
@@ -136,12 +131,12 @@ class PixelReader:
         said = f"colorspace={color.matrix}:range={'full' if color.full else 'limited'}"
         if frame.color_primaries == UNSPECIFIED:
             said += f":color_primaries={BT2020}"
-        scale = f"{self._size[0]}:{self._size[1]}:flags={self._method(frame) | _EXACT}"
+        scale = f"{self._size[0]}:{self._size[1]}:flags={self._method(frame) | EXACT}"
         scale += f":out_primaries={BT709}:out_transfer={BT709}:intent=perceptual"
         return [("setparams", said), ("scale", scale), ("format", "rgba" if has_alpha(frame) else "rgb24")]
 
     def _method(self, frame: VideoFrame) -> int:
-        return _BICUBIC if self._size == (frame.width, frame.height) else _LANCZOS
+        return BICUBIC if self._size == (frame.width, frame.height) else LANCZOS
 
     def _on_ground(self, rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if rgba[..., 3].min() == 255:
@@ -182,9 +177,9 @@ class FrameMaker:
         frame = self._reformatter.reformat(
             rgb,
             format=self._format,
-            dst_colorspace=_MATRICES[self._clip.color.matrix],
+            dst_colorspace=MATRICES[self._clip.color.matrix],
             dst_color_range=FULL if self._clip.color.full else LIMITED,
-            interpolation=_BICUBIC | _EXACT,
+            interpolation=BICUBIC | EXACT,
         )
         tags = self._clip.color.tags
         frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = tags

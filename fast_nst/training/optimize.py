@@ -218,6 +218,10 @@ def starting_point(content: Tensor, config: OptimizeConfig) -> Tensor:
     if config.start == "content":
         return content
     if config.start == "noise":
-        height, width = longer_side(content, scale_sizes(config)[0])
-        return (0.5 + NOISE * torch.randn(1, 3, height, width)).clamp(0, 1)
+        return noise_picture(*longer_side(content, scale_sizes(config)[0]))
     return load_image(config.start)
+
+
+def noise_picture(height: int, width: int, generator: torch.Generator | None = None) -> Tensor:
+    """White noise around mid-gray, [1, 3, H, W] in [0, 1]."""
+    return (0.5 + NOISE * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from fast_nst.config import TrainConfig
-from fast_nst.contract import STYLES, styles_to_json
+from fast_nst.contract import STYLES, styles_sha256, styles_to_json
 from fast_nst.crops import load_image
 from fast_nst.errors import one_line
 from fast_nst.export import style_metadata
@@ -24,7 +24,7 @@ from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture
 from fast_nst.training.run import TrainState, write_text
-from fast_nst.training.styles import Style, styles_sha256
+from fast_nst.training.styles import Style
 
 
 @torch.no_grad()
@@ -72,9 +72,9 @@ def _paintings(network: nn.Module, pictures: Tensor, styles: int) -> list[Tensor
     ]
 
 
-def tiles(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one size, uint8 [H, W, 3], in about as many rows as columns."""
-    columns = math.ceil(len(pictures) ** 0.5)
+def tiles(pictures: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
+    """Pictures of one size, uint8 [H, W, 3], then white; by default in about as many rows as columns."""
+    columns = columns or math.ceil(len(pictures) ** 0.5)
     blank = np.full_like(pictures[0], 255)
     padded = [*pictures, *[blank] * (-len(pictures) % columns)]
     rows = [np.concatenate(padded[start : start + columns], 1) for start in range(0, len(padded), columns)]
@@ -107,9 +107,10 @@ def write_preview(path: Path, pixels: np.ndarray) -> None:
 
 def about_styles(config: TrainConfig, styles: Sequence[Style], loss_network: LossNetwork) -> dict[str, str]:
     """What the exported file says of its origin."""
+    infos = [style.info for style in styles]
     about = {
         "style": config.style_name,
-        "style_sha256": styles_sha256(styles),
+        "style_sha256": styles_sha256(infos),
         "loss_network": loss_network.info.name,
         "loss_network_sha256": loss_network.weights_sha256,
         "license": config.license,
@@ -119,7 +120,7 @@ def about_styles(config: TrainConfig, styles: Sequence[Style], loss_network: Los
         ),
     }
     if len(styles) > 1:
-        about[STYLES] = styles_to_json([style.info for style in styles])
+        about[STYLES] = styles_to_json(infos)
     return style_metadata(about)
 
 

@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from fast_nst.config import TrainConfig
+from fast_nst.contract import styles_sha256
 from fast_nst.crops import load_image, to_float
 from fast_nst.data import open_content
 from fast_nst.errors import Interrupted, UserError
@@ -53,7 +54,6 @@ from fast_nst.training.styles import (
     draw_styles,
     find_styles,
     start_network,
-    styles_sha256,
 )
 
 logger = logging.getLogger("fast_nst")
@@ -95,7 +95,7 @@ def train(config: TrainConfig) -> Path:
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     state = TrainState(
-        style_sha256=styles_sha256(styles),
+        style_sha256=styles_sha256([style.info for style in styles]),
         content_sha256=content.fingerprint,
         processes=accelerator.num_processes,
     )

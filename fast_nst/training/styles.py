@@ -98,12 +98,6 @@ def _about_styles(file: Path) -> dict[str, dict[str, str]]:
         raise UserError(f"{file} must map NAME to attribution and license: {one_line(error)}") from error
 
 
-def styles_sha256(styles: Sequence[Style]) -> str:
-    """One hash of the style pictures, that of the picture itself where there is one."""
-    hashes = [style.info.picture_sha256 for style in styles]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
 def draw_styles(seed: int, first: int, count: int, styles: int) -> Tensor:
     """Style numbers [count] of the training pictures from number ``first`` on.
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from heif_files import heic, photograph
+from made_pictures import saved
 from PIL import Image, features
 
 from fast_nst.errors import UserError
 from fast_nst.pictures import UnsuitableFormat, decode_picture, encode_picture, resize_longer_side
 
 AVIF = pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF"))
-
-
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def disc(hidden: tuple[int, int, int] = (255, 0, 255)) -> Image.Image:

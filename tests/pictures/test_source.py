@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
 from heif_files import heic, photograph
+from made_pictures import saved
 from PIL import Image, ImageCms, features
 
 from fast_nst.pictures import decode_picture
@@ -123,12 +123,6 @@ def swapped_profile() -> bytes:
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
     return bytes(profile)
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def test_a_profile_is_what_it_holds_not_what_it_is_called() -> None:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_pictures import noise, saved, smooth
 from PIL import Image, ImageCms
 
 from fast_nst.pictures import decode_picture
-
-
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
-
-
-def smooth(height: int = 40, width: int = 60) -> np.ndarray:
-    y, x = np.mgrid[0:height, 0:width]
-    channels = (255 * x / width, 255 * y / height, 255 - 255 * x / width)
-    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["1", "L", "LA", "P", "PA", "RGB"]))
