@@ -119,8 +119,7 @@ class LossNetwork(nn.Module):
                 height, width = images.shape[-2:]
                 raise UserError(
                     f"a picture of {width}x{height} px is too small for the loss network's"
-                    f" {', '.join(sorted(wanted - set(features)))}: use a larger size, a smaller"
-                    " --loss.downscale or a less deep tap"
+                    f" {', '.join(sorted(wanted - set(features)))}: use a larger size or a less deep tap"
                 )
             x = layer(x)
             if name in wanted:
