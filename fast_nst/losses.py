@@ -22,39 +22,40 @@ EPSILON = 1e-8  # keeps a constant target from dividing by zero
 
 
 class _Product(torch.autograd.Function):
-    """[N, P, C] to its products of channels [N, C, C].
+    """[N, P, C] to its products of channels [N, C, C] in float32.
 
-    Autograd knows nothing of their symmetry: it takes two products backward where one does.
+    Autograd knows nothing of their symmetry: it takes two products backward where one does. That one is
+    taken in bfloat16 where the features are: their gradient is rounded to it in any case.
     """
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
         ctx.save_for_backward(flat)
-        return flat.mT @ flat
+        full = flat.float()
+        return full.mT @ full
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (flat,) = ctx.saved_tensors
+        precision = torch.bfloat16 if flat.dtype == torch.bfloat16 else torch.float32  # half would underflow
         with torch.autocast(gradient.device.type, enabled=False):
-            return flat @ (gradient + gradient.mT)
+            return (flat.to(precision) @ (gradient + gradient.mT).to(precision)).to(flat.dtype)
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Gram matrices [N, C, C] of features [N, C, H, W], divided by C*H*W, always in float32.
-
-    The features are divided by sqrt(C*H*W) before the product, so nothing overflows half precision.
-    """
+    """Gram matrices [N, C, C] of features [N, C, H, W], divided by C*H*W, always in float32."""
     n, c, h, w = features.shape
     with torch.autocast(features.device.type, enabled=False):
         flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of channels_last
-        return torch.as_tensor(_Product.apply(flat.float() * (c * h * w) ** -0.5))
+        return torch.as_tensor(_Product.apply(flat)) / (c * h * w)
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean squared feature error over the variance of each picture's target; both [N, C, H, W]."""
     features, target = features.float(), target.float()
-    error = (features - target).square().flatten(1).mean(1)  # [N]
-    return (error / (target.flatten(1).var(1, correction=0) + EPSILON)).mean()
+    picture = (1, 2, 3)  # flattened, channels_last would be copied
+    error = (features - target).square().mean(picture)  # [N]
+    return (error / (target.var(picture, correction=0) + EPSILON)).mean()
 
 
 def smooth_activations(features: Tensor, scale: Tensor | float = 1.0) -> Tensor:

@@ -43,6 +43,17 @@ def test_the_gradient_of_the_gram_matrix_is_that_of_its_definition() -> None:
     assert torch.allclose(features.grad, again.grad, atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_features_of_half_precision_get_the_gradient_of_the_full_ones(precision: torch.dtype) -> None:
+    features = noise(2, 8, 16, 16).to(precision).requires_grad_()
+    full = features.detach().float().requires_grad_()
+    for taken in (features, full):  # as small as a loss of many Gram entries makes it
+        (gram_matrix(taken) * noise(2, 8, 8, seed=1) * 1e-3).sum().backward()
+    assert features.grad is not None and full.grad is not None
+    assert features.grad.dtype == precision
+    assert (features.grad.float() - full.grad).norm() < 0.01 * full.grad.norm()
+
+
 @given(scale=st.floats(0.1, 1e3), channels=st.integers(1, 8), side=st.integers(2, 9))
 @settings(max_examples=40, deadline=None)
 def test_losses_do_not_depend_on_the_scale_of_the_features(scale: float, channels: int, side: int) -> None:
