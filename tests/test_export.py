@@ -65,6 +65,19 @@ def test_antialiased_and_fast_networks_agree_too(kind: Literal["fast", "johnson"
     assert Stylizer(path).metadata["network"] == kind
 
 
+def test_what_one_pixel_becomes_keeps_no_network_from_its_file(tmp_path: Path) -> None:
+    """Instance norms of large scales turn the rounding of a flat picture into grey levels, on both sides."""
+    torch.manual_seed(0)
+    network = TransformNetwork(TransformConfig(8, kind="fast"))
+    with torch.no_grad():
+        for norm in network.norms().values():
+            norm.weight.normal_(40, 20)
+    path = tmp_path / "style.onnx"
+    assert export_onnx(network, path, {}).worst <= 1
+    pixel = np.full((1, 1, 1, 3), 200, np.uint8)
+    assert Stylizer(path)(pixel).shape == pixel.shape
+
+
 def test_full_hd_agrees_in_a_batch_of_three(network: TransformNetwork, exported: Path) -> None:
     assert measure_parity(PixelGraph(network), exported, [(3, 1080, 1920)]).worst <= 1
 
