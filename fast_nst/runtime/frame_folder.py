@@ -17,6 +17,8 @@ from fast_nst.runtime.video_frames import picture_color
 
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # file managers leave them everywhere
 
+_TOLD = 10  # frames left out that are named: a line, not a page
+
 
 def holds_frames(folder: Path) -> bool:
     """Whether a folder is the result of an earlier run: it has a 000001.png, 000002.jpg, ..."""
@@ -57,8 +59,10 @@ class FrameReader:
         self._wanted = wanted
         self._bad: list[UnreadablePicture] = []
         self._shape: tuple[int, int] | None = None
+        self._first = ""  # the file whose size the film has
         for path in self._paths:
             if (picture := self._decode(path)) is not None:
+                self._first = path.name
                 break
         else:
             raise self._bad[0]
@@ -94,10 +98,10 @@ class FrameReader:
         """The frames that could not be read, in one line; None if there was none."""
         if not self._bad:
             return None
-        first = f"{Path(self._bad[0].args[0]).name} ({self._bad[0].reason})"
-        if len(self._bad) == 1:
-            return f"left out the frame {first}"
-        return f"left out {len(self._bad)} frames, the first {first}"
+        count = len(self._bad)
+        told = ", ".join(f"{Path(one.args[0]).name} ({one.reason})" for one in self._bad[:_TOLD])
+        more = f" and {count - _TOLD} more" if count > _TOLD else ""
+        return f"left out {'the frame' if count == 1 else f'{count} frames:'} {told}{more}"
 
     def _decode(self, path: Path) -> Picture | None:
         try:
@@ -106,7 +110,7 @@ class FrameReader:
             shape = picture.pixels.shape[:2]
             if self._shape is not None and shape != self._shape:
                 sizes = [f"{width}x{height}" for height, width in (shape, self._shape)]
-                raise UnreadablePicture(str(path), f"it is {sizes[0]}, the others are {sizes[1]}")
+                raise UnreadablePicture(str(path), f"it is {sizes[0]}, the film {sizes[1]} as {self._first}")
             return picture
         except UnreadablePicture as error:
             self._bad.append(error)

@@ -306,7 +306,8 @@ def test_frames_that_cannot_be_used_leave_the_one_before_on_screen(
     encode_picture(paths[3], corners(40, 64))
     report = run(negative, paths, tmp_path / "out.mp4", fps=25)
     assert report.problem is not None
-    assert report.problem.startswith("left out 2 frames, the first 1.png (")
+    assert report.problem.startswith("left out 2 frames: 1.png (")
+    assert report.problem.endswith(", 3.png (it is 64x40, the film 64x48 as 0.png)")
     assert look(tmp_path / "out.mp4").seconds == pytest.approx([0, 0.08, 0.16])
 
 
