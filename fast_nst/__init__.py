@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fast_nst.runtime.stylizer import Stylizer
+
+# ONNX Runtime from 1.29 on reports every model and session to Microsoft, and keeps files about it. It
+# looks at this when it is imported; one who wants the reports sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["Stylizer", "__version__"]

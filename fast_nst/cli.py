@@ -137,7 +137,8 @@ def _train(arguments: list[str]) -> int:
 def _stylize(arguments: list[str]) -> int:
     """stylize pictures, videos, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
     from fast_nst.pictures import kinds_unread
-    from fast_nst.runtime.stylize import StylizeOptions, stylize_files
+    from fast_nst.runtime.batch.options import StylizeOptions
+    from fast_nst.runtime.batch.stylize import stylize_files
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
     report = stylize_files(inputs, options)
@@ -186,8 +187,8 @@ def _serve(arguments: list[str]) -> int:
 
 def _optimize(arguments: list[str]) -> int:
     """stylize one picture by optimizing its pixels: CONTENT STYLE --output FILE"""
-    from fast_nst.training.optimize import OptimizeConfig
-    from fast_nst.training.optimize_file import optimize_file
+    from fast_nst.per_image.file import optimize_file
+    from fast_nst.per_image.optimize import OptimizeConfig
 
     pictures, config = _parse("optimize", OptimizeConfig, arguments, "pictures")
     if len(pictures) != 2:
@@ -201,8 +202,8 @@ def _backbone_train(arguments: list[str]) -> int:
     """train the custom VGG19 as a classifier, to be a loss network: --data.source DATA"""
     from accelerate import PartialState
 
-    from fast_nst.training.backbone import train_backbone
-    from fast_nst.training.backbone_config import BackboneConfig
+    from fast_nst.backbone.config import BackboneConfig
+    from fast_nst.backbone.train import train_backbone
 
     _, config = _parse("backbone train", BackboneConfig, arguments)
     folder = train_backbone(config)
@@ -213,7 +214,7 @@ def _backbone_train(arguments: list[str]) -> int:
 
 def _backbone_evaluate(arguments: list[str]) -> int:
     """accuracy of a trained backbone: RUN|FILE --source DATA | --test PICTURES"""
-    from fast_nst.training.backbone_evaluate import EvaluateBackbone, evaluate_backbone
+    from fast_nst.backbone.evaluate import EvaluateBackbone, evaluate_backbone
 
     sources, options = _parse("backbone evaluate", EvaluateBackbone, arguments, "backbone")
     if len(sources) != 1:
@@ -255,16 +256,16 @@ def _export_style(source: str, options: Any) -> int:
 
 def _evaluate(arguments: list[str]) -> int:
     """scorecard of networks: MODEL... --style PICTURE --content DIR (losses), --stability, --artefacts"""
-    from fast_nst.evaluate_options import EvaluateOptions
+    from fast_nst.evaluation.options import EvaluateOptions
+    from fast_nst.evaluation.quality import measure_quality
+    from fast_nst.evaluation.scorecard import as_markdown, write_scorecard
     from fast_nst.files import check_writable
-    from fast_nst.quality import measure_quality
-    from fast_nst.scorecard import as_markdown, write_scorecard
 
     models, options = _parse("evaluate", EvaluateOptions, arguments, "models?")
     check_writable(options.output / "scorecard.json")
     losses = None
     if options.style is not None:
-        from fast_nst.evaluate import evaluate  # torch
+        from fast_nst.evaluation.evaluate import evaluate
 
         losses = evaluate(models, options)
     measured = measure_quality(models, options) if options.stability or options.artefacts else None
@@ -278,7 +279,7 @@ def _evaluate(arguments: list[str]) -> int:
 
 def _benchmark(arguments: list[str]) -> int:
     """latency, throughput and memory of networks, in turns: MODEL... [--sizes 512,720p] [--threads 1,2]"""
-    from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
+    from fast_nst.benchmark.networks import BenchmarkOptions, benchmark
 
     models, options = _parse("benchmark", BenchmarkOptions, arguments, "models")
     return _show_benchmark(benchmark(models, options), options)
@@ -286,7 +287,7 @@ def _benchmark(arguments: list[str]) -> int:
 
 def _benchmark_training(arguments: list[str]) -> int:
     """images/s of a training and its share of the hardware's peak: [--config YAML] [--variants ...]"""
-    from fast_nst.training.throughput import TrainingBenchmark, benchmark_training
+    from fast_nst.benchmark.throughput import TrainingBenchmark, benchmark_training
 
     _, options = _parse("benchmark training", TrainingBenchmark, arguments)
     return _show_benchmark(benchmark_training(options), options)
@@ -305,7 +306,8 @@ def _models(arguments: list[str]) -> int:
     """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
     from fast_nst.arguments import ModelsOptions
     from fast_nst.contract import STYLES
-    from fast_nst.runtime.models import describe_model, find_model, shipped_lines, style_lines
+    from fast_nst.runtime.listing import describe_model, shipped_lines, style_lines
+    from fast_nst.runtime.models import find_model
 
     names, _ = _parse("models", ModelsOptions, arguments, "models?")
     if not names:

@@ -8,28 +8,10 @@ from typing import Any, Literal
 
 import yaml
 
-from fast_nst.data import BUILTIN, DataConfig, is_picture_source
+from fast_nst.data.content import BUILTIN, DataConfig, is_picture_source
 from fast_nst.errors import UserError
-from fast_nst.loss_config import PerceptualConfig
+from fast_nst.losses.config import LossConfig
 from fast_nst.networks.transform import TransformConfig
-
-
-@dataclass
-class LossConfig(PerceptualConfig):
-    """The perceptual loss of a training."""
-
-    style_size: int = 384
-    """Shorter side of the style picture in pixels: sets the size of the strokes."""
-    stability: float = 0.0
-    """Weight of the stability loss: what is painted must move with small shifts and zooms of the content, and
-    stay under noise and other light. Needs no video. Higher = frames that stand still; 0 = none."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.style_size < 16:
-            raise UserError("--loss.style-size must be at least 16")
-        if not 0 <= self.stability < float("inf"):
-            raise UserError("--loss.stability must be finite and not negative")
 
 
 @dataclass

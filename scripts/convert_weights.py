@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from fast_nst.builtin import heldout_photographs
-from fast_nst.crops import load_image, to_float, to_tensor
-from fast_nst.losses import gram_matrix
+from fast_nst.data.builtin import heldout_photographs
+from fast_nst.data.crops import load_image, to_float, to_tensor
+from fast_nst.losses.terms import gram_matrix
 from fast_nst.networks.features import STYLE_TAPS, load_loss_network
 from fast_nst.training.styles import style_path
 

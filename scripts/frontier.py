@@ -13,15 +13,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fast_nst.crops import load_image
+from fast_nst.benchmark.networks import BenchmarkOptions, benchmark
+from fast_nst.benchmark.rounds import base_of, ratio
+from fast_nst.data.crops import load_image
 from fast_nst.errors import UserError, user_errors_end
-from fast_nst.evaluate import evaluate
-from fast_nst.evaluate_options import EvaluateOptions
+from fast_nst.evaluation.evaluate import evaluate
+from fast_nst.evaluation.options import EvaluateOptions
+from fast_nst.evaluation.quality import UNCHANGED, named_models, summary
+from fast_nst.machine.description import in_words
 from fast_nst.pictures import find_pictures
-from fast_nst.quality import UNCHANGED, named_models, summary
-from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
-from fast_nst.runtime.machine import in_words
-from fast_nst.runtime.rounds import base_of, ratio
 from fast_nst.training.styles import style_path
 
 

@@ -20,17 +20,18 @@ import numpy as np
 from PIL import Image
 
 from fast_nst import Stylizer
+from fast_nst.benchmark.networks import BenchmarkOptions, benchmark
 from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, user_errors_end
-from fast_nst.evaluate import evaluate
-from fast_nst.evaluate_options import EvaluateOptions
+from fast_nst.evaluation.evaluate import evaluate
+from fast_nst.evaluation.options import EvaluateOptions
+from fast_nst.evaluation.quality import summary
+from fast_nst.evaluation.scorecard import to_height
+from fast_nst.machine.description import in_words
 from fast_nst.networks.transform import config_of
 from fast_nst.pictures import encode_picture, find_pictures
-from fast_nst.quality import summary
-from fast_nst.runtime.benchmark import BenchmarkOptions, benchmark
-from fast_nst.runtime.machine import in_words
-from fast_nst.runtime.models import describe_model, find_model, short_name
-from fast_nst.scorecard import to_height
+from fast_nst.runtime.listing import describe_model
+from fast_nst.runtime.models import find_model, short_name
 from fast_nst.training.report import describe, tiles
 from fast_nst.training.styles import style_path
 

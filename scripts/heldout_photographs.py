@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fast_nst.builtin import heldout_photographs
+from fast_nst.data.builtin import heldout_photographs
 
 
 def main(folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst import Stylizer
-from fast_nst.builtin import heldout_photographs
+from fast_nst.data.builtin import heldout_photographs
 from fast_nst.pictures import encode_picture
 from fast_nst.training.styles import style_path
 

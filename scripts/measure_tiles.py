@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fast_nst import Stylizer
-from fast_nst.runtime.tiles import TiledStylizer
+from fast_nst.runtime.tiled.stylizer import TiledStylizer
 
 
 def seconds(run: Callable[[], object]) -> tuple[float, float]:

@@ -4,8 +4,8 @@
     python scripts/measure_video.py memory clip.mp4 --model strokes --seconds 60 --size 96
     python scripts/measure_video.py flicker clip.mp4 --model strokes --frames 40 --size 320
 
-`throughput` runs the model alone on decoded frames and `fast_nst.runtime.video` on the file, in turns,
-and prints the ratio of the speeds, and the model's share of the CPU time: the ratio where one core does
+`throughput` runs the model alone on decoded frames and `stylize_video` on the file, in turns, and prints
+the ratio of the speeds, and the model's share of the CPU time: the ratio where one core does
 everything and nothing else. `memory` repeats the clip until it is long enough, stylizes that, and prints
 the resident memory along the way. `flicker` prints how much a result changes from frame to frame where
 it should only move, without and with --smooth.
@@ -25,10 +25,10 @@ import av
 import numpy as np
 
 from fast_nst import Stylizer
-from fast_nst.runtime.clips import Wanted
-from fast_nst.runtime.smooth import Smoother
-from fast_nst.runtime.video import VideoOptions, stylize_video
-from fast_nst.runtime.video_reader import VideoReader
+from fast_nst.runtime.video.clips import Wanted
+from fast_nst.runtime.video.reader import VideoReader
+from fast_nst.runtime.video.smooth import Smoother
+from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 
 def throughput(

@@ -109,7 +109,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from fast_nst.builtin import make_picture
+    from fast_nst.data.builtin import make_picture
 
     folder = tmp_path_factory.mktemp("photographs")
     (folder / "nested").mkdir()

@@ -15,8 +15,8 @@ from PIL import Image
 from fast_nst.arguments import parse
 from fast_nst.cli import main
 from fast_nst.config import TrainConfig
+from fast_nst.runtime.batch.options import StylizeOptions
 from fast_nst.runtime.demo.options import DemoOptions
-from fast_nst.runtime.stylize import StylizeOptions
 
 
 def run(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:

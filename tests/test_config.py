@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fast_nst.arguments import parse
+from fast_nst.backbone.config import BackboneConfig
 from fast_nst.config import OptimizerConfig, TrainConfig
 from fast_nst.errors import UserError
-from fast_nst.training.backbone_config import BackboneConfig
 from fast_nst.training.schedule import learning_rate
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

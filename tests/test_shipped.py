@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fast_nst.artefacts import artefacts
-from fast_nst.builtin import heldout_photographs
+from fast_nst.data.builtin import heldout_photographs
+from fast_nst.evaluation.artefacts import artefacts
+from fast_nst.evaluation.quality import builtin_pictures, summary
+from fast_nst.evaluation.stability import stability
 from fast_nst.networks.features import load_loss_network
-from fast_nst.quality import builtin_pictures, summary
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.shipped import checkpoints_dir, list_models
-from fast_nst.stability import stability
 
 STYLES = list_models()
 

@@ -16,9 +16,9 @@ from fast_nst.errors import UserError
 from fast_nst.files import write_whole
 from fast_nst.parity import SHAPES, TOLERANCE, compare, noise_on_gradient
 from fast_nst.runtime.failures import explain_failure
+from fast_nst.runtime.graph import is_norm, nodes_between
 from fast_nst.runtime.models import find_model
 from fast_nst.runtime.probe import read_graph
-from fast_nst.runtime.stages import is_norm, nodes_between
 from fast_nst.runtime.stylizer import Stylizer
 
 

@@ -49,7 +49,7 @@ def _find(text: str) -> Model:
     if (path := _file(text)) is not None:
         return Model(path, short_name(path))
     shipped = list_models()
-    many = {path: [style.name for style in _styles(read_metadata(path))] for path in shipped.values()}
+    many = {path: [style.name for style in styles_of(read_metadata(path))] for path in shipped.values()}
     for path, names in many.items():
         if text in names:
             return Model(path, text, text)
@@ -74,45 +74,9 @@ def _file(text: str) -> Path | None:
     return inside if (inside := path / "model.onnx").is_file() else None
 
 
-def _styles(about: Mapping[str, str]) -> list[StyleInfo]:
+def styles_of(about: Mapping[str, str]) -> list[StyleInfo]:
     """Of a file of many styles, by its metadata; of any other none."""
     return read_styles(about) if STYLES in about else []
-
-
-def describe_model(model: Model) -> dict[str, Any]:
-    """What a model's file says of itself: {"path", "size_bytes", "styles", "metadata": {key: text}}.
-
-    Raises UserError if it breaks the ONNX contract or has not the model's style.
-    """
-    from fast_nst.runtime.stylizer import Stylizer
-
-    found = Stylizer(model.path, model.style, threads=1, providers=["cpu"])
-    size = model.path.stat().st_size
-    return {"path": model.path, "size_bytes": size, "styles": found.styles, "metadata": found.metadata}
-
-
-def shipped_lines() -> list[str]:
-    """A line for each shipped model: name, network, size, and what it was painted after; below one of many
-    styles a line for each."""
-    rows = []
-    for name, path in list_models().items():
-        about = read_metadata(path)
-        styles = _styles(about)
-        network = f"{about['network']}, width {about['width']}, {about['blocks']} blocks"
-        origin = f"{len(styles)} styles:" if styles else about["attribution"]
-        rows.append((name, network, f"{path.stat().st_size / 1e6:.1f} MB", origin, style_lines(styles)))
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    lines = []
-    for *cells, below in rows:
-        lines += ["  ".join(map(str.ljust, cells, widths)).rstrip(), *below]
-    return lines
-
-
-def style_lines(styles: Sequence[StyleInfo]) -> list[str]:
-    """A line for each: name, license and origin."""
-    widest = max((len(style.name) for style in styles), default=0)
-    origins = [", ".join(filter(None, (style.license, style.attribution))) for style in styles]
-    return [f"  {style.name:{widest}}  {origin}" for style, origin in zip(styles, origins, strict=True)]
 
 
 def short_name(path: Path) -> str:

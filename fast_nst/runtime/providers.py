@@ -13,7 +13,7 @@ from textwrap import shorten
 from typing import Any, TypeAlias
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.runtime.machine import limited_threads
+from fast_nst.machine.limits import limited_threads
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, str]]
 """A name, or a name and options for onnxruntime that go before ours."""

@@ -20,11 +20,11 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fast_nst import data as content_data
 from fast_nst.config import TrainConfig
-from fast_nst.crops import center_crop, to_float
+from fast_nst.data import content as content_data
+from fast_nst.data.crops import center_crop, to_float
 from fast_nst.errors import UserError
-from fast_nst.runtime.machine import usable_cores
+from fast_nst.machine.limits import usable_cores
 from fast_nst.stop import waiting
 from fast_nst.training.guard import leave_signals_to_trainer
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from fast_nst.config import TrainConfig
 from fast_nst.contract import STYLES, styles_sha256, styles_to_json
-from fast_nst.crops import load_image
+from fast_nst.data.crops import load_image
 from fast_nst.errors import one_line
 from fast_nst.export import style_metadata
-from fast_nst.losses import PerceptualLoss, floats
+from fast_nst.losses.perceptual import PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture

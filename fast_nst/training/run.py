@@ -23,8 +23,8 @@ from fast_nst.config import TrainConfig
 from fast_nst.errors import UserError, one_line
 from fast_nst.export import AVERAGE
 from fast_nst.files import flush, whole_file
+from fast_nst.machine.limits import limited_threads
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
-from fast_nst.runtime.machine import limited_threads
 
 PREFIX = "step-"
 STATE = "state.json"

@@ -21,18 +21,18 @@ from tqdm import tqdm
 
 from fast_nst.config import TrainConfig
 from fast_nst.contract import styles_sha256
-from fast_nst.crops import load_image, to_float
-from fast_nst.data import open_content
+from fast_nst.data.content import open_content
+from fast_nst.data.crops import load_image, to_float
 from fast_nst.errors import Interrupted, UserError
 from fast_nst.export import export_run
-from fast_nst.losses import PerceptualLoss, floats
+from fast_nst.losses.build import perceptual_loss, resolve_loss
+from fast_nst.losses.objective import objective
+from fast_nst.losses.perceptual import PerceptualLoss, floats
 from fast_nst.networks.transform import TransformNetwork, save_transform
 from fast_nst.stop import StopRequest
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, training_batches, validation_pictures
 from fast_nst.training.guard import FiniteGuard
-from fast_nst.training.objective import objective
-from fast_nst.training.perceptual import perceptual_loss, resolve_loss
 from fast_nst.training.run import (
     TrainState,
     agreed_stop,

@@ -19,7 +19,7 @@ from fast_nst.config import TrainConfig
 from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, one_line
 from fast_nst.export import AVERAGE, weights_file
-from fast_nst.losses import PerceptualLoss
+from fast_nst.losses.perceptual import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
 from fast_nst.shipped import start_networks

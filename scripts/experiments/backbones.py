@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fast_nst.networks.classifier import load_backbone
+from fast_nst.backbone.classifier import load_backbone
 
 # One change at a time against the first.
 VARIANTS: dict[str, list[str]] = {

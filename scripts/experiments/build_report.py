@@ -24,7 +24,7 @@ import backbones
 import per_image
 import report
 
-from fast_nst.builtin import heldout_photographs
+from fast_nst.data.builtin import heldout_photographs
 from fast_nst.pictures import encode_picture
 from fast_nst.training.styles import style_path
 

@@ -12,12 +12,12 @@ import torch
 from caffe import load_squeezenet
 from torch import Tensor
 
-from fast_nst.config import PerceptualConfig
-from fast_nst.crops import load_image, longer_side, resize, shorter_side
-from fast_nst.losses import LossWeights, PerceptualLoss, floats
+from fast_nst.data.crops import load_image, longer_side, resize, shorter_side
+from fast_nst.losses.config import PerceptualConfig
+from fast_nst.losses.perceptual import LossWeights, PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork, load_loss_network
-from fast_nst.training.descent import Descent
-from fast_nst.training.optimize import OptimizeConfig, optimize
+from fast_nst.per_image.descent import Descent
+from fast_nst.per_image.optimize import OptimizeConfig, optimize
 from fast_nst.training.report import to_pixels
 
 # More style and less smoothing than the defaults, so that it is seen what each network takes for style.

@@ -15,8 +15,8 @@ import numpy as np
 from per_image import WEIGHTS
 from PIL import Image
 
-from fast_nst.scorecard import hardware
-from fast_nst.training.accuracy import wilson_interval
+from fast_nst.backbone.accuracy import wilson_interval
+from fast_nst.evaluation.scorecard import hardware
 
 Pictures = dict[str, np.ndarray]
 Found = tuple[dict[str, Any], Pictures]

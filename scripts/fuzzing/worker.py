@@ -22,8 +22,8 @@ _LOOK = 0.01  # seconds between looks at a child
 def main() -> int:
     """Serve requests {"arguments", "folder", "seconds", "bytes"} until stdin ends."""
     import fast_nst.cli
-    import fast_nst.runtime.stylize
-    import fast_nst.runtime.video
+    import fast_nst.runtime.batch.stylize
+    import fast_nst.runtime.video.stylize
 
     _import_all()
     for line in iter(sys.stdin.readline, ""):

@@ -20,9 +20,9 @@ from fast_nst.contract import STYLES, StyleInfo, styles_to_json
 from fast_nst.errors import UserError
 from fast_nst.export import PLAIN_OPS, PixelGraph, export_onnx, measure_parity
 from fast_nst.networks.transform import TransformConfig, TransformNetwork
-from fast_nst.runtime.anysize import AnySizeStylizer
 from fast_nst.runtime.fold import export_style, fold_style
-from fast_nst.runtime.tiles import TiledStylizer
+from fast_nst.runtime.tiled.anysize import AnySizeStylizer
+from fast_nst.runtime.tiled.stylizer import TiledStylizer
 
 MIXTURE = "waves:0.6,udnie:0.4"
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.runtime.models import find_model, unique_names
 from fast_nst.runtime.styles import style_over_time, style_rows
-from fast_nst.runtime.video import VideoOptions, stylize_video
+from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 ROOT = Path(__file__).parents[2]
 

@@ -395,7 +395,7 @@ def test_runtime_works_where_the_training_install_is_missing(tiny_model: Path) -
         "import sys\n"
         "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'datasets', 'accelerate'):\n"
         "    sys.modules[name] = None\n"
-        "import fast_nst, fast_nst.pictures, fast_nst.runtime.stylize, numpy as np\n"
+        "import fast_nst, fast_nst.pictures, fast_nst.runtime.batch.stylize, numpy as np\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "print(fast_nst.Stylizer(sys.argv[1])(np.zeros((2, 3, 3), np.uint8)).shape)\n"
     )

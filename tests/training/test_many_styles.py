@@ -14,10 +14,10 @@ from PIL import Image
 from fast_nst.cli import main
 from fast_nst.config import TrainConfig
 from fast_nst.contract import read_styles
-from fast_nst.crops import load_image
+from fast_nst.data.crops import load_image
 from fast_nst.errors import UserError
-from fast_nst.loss_config import LossWeights
-from fast_nst.losses import PerceptualLoss
+from fast_nst.losses.config import LossWeights
+from fast_nst.losses.perceptual import PerceptualLoss
 from fast_nst.networks.features import load_loss_network
 from fast_nst.networks.transform import TransformNetwork, load_transform
 from fast_nst.training.styles import draw_styles, find_styles

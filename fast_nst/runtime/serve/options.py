@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fast_nst.errors import UserError
-from fast_nst.runtime.machine import usable_cores
+from fast_nst.machine.limits import usable_cores
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Training a classifier whose convolutions serve as a loss network."""

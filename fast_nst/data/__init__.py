@@ -1,0 +1,1 @@
+"""Content pictures: from folders, hubs, or made here; their crops."""

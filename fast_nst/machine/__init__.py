@@ -1,0 +1,1 @@
+"""The machine this runs on: its limits, and how to name it."""

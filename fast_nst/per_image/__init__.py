@@ -1,0 +1,1 @@
+"""Optimizing the pixels of one picture (Gatys et al. 2016): the baseline."""

@@ -1,0 +1,1 @@
+"""Many files: what is to be done, here or on several machines."""

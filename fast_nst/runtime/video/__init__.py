@@ -1,0 +1,1 @@
+"""Videos and animations: reading, stylizing, writing."""

@@ -1,0 +1,312 @@
+"""A video through a style: decoded ahead, stylized, and encoded behind, each on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from fast_nst.errors import UserError, one_line
+from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
+from fast_nst.pictures import UnsuitableFormat
+from fast_nst.pictures.alpha import ground_color
+from fast_nst.runtime.styles import Styles
+from fast_nst.runtime.stylizer import Stylizer
+from fast_nst.runtime.video.animation import AnimationReader, is_animated
+from fast_nst.runtime.video.clips import Step, Wanted
+from fast_nst.runtime.video.codecs import CODECS, PRESETS, choose_codec, fitting_codec, keeps_pixel_aspect
+from fast_nst.runtime.video.frame_folder import FrameReader, FrameWriter, check_replaceable
+from fast_nst.runtime.video.media import WRITABLE_VIDEOS
+from fast_nst.runtime.video.pipeline import ahead, behind
+from fast_nst.runtime.video.reader import VideoReader
+from fast_nst.runtime.video.smooth import Smoother
+from fast_nst.runtime.video.sound import passage
+from fast_nst.runtime.video.writer import VideoWriter
+
+if TYPE_CHECKING:
+    from av.stream import Stream
+
+logger = logging.getLogger("fast_nst")
+
+_ROOM = 4  # frames that wait before and behind the model: hides an uneven pace, bounds the memory
+_GPU_BATCH = 4  # on a CPU a batch is no faster than its frames one by one, and takes more memory
+
+
+@dataclass
+class VideoOptions:
+    """How a video is stylized."""
+
+    style: Styles | None = None
+    """Of a file of many styles: a name, a mixture, or one that changes, as in "waves@0,udnie@10" (seconds of
+    the result). Default: the stylizer's."""
+    size: int | None = None
+    """Longer side in pixels of the frames; the other one is then even. Default: the video's own size."""
+    strength: float = 1.0
+    """From 0 (the video as it was) to 1 (the style in full)."""
+    preserve_color: bool = False
+    """Keep the video's own colors; take only light and dark from the style."""
+    smooth: bool = False
+    """Blend each frame with the one before it along the motion of the film: less flicker."""
+    start: float | str = 0
+    """Where to begin, in seconds or as hh:mm:ss.f; the result begins with the first frame from there."""
+    end: float | str | None = None
+    """Where to stop, likewise."""
+    fps: float | str | None = None
+    """Frames per second of a source made of pictures, such as 24 or 30000/1001."""
+    codec: str | None = None
+    """h264, vp9 or av1. Default: h264, and vp9 in WebM."""
+    preset: str | None = None
+    """How long the encoder looks for a smaller file, as x264 names it: ultrafast to veryslow."""
+    quality: int = 95
+    """From 1 to 100; 75 is each encoder's usual rate factor (x264's 23), 95 hardly differs from 100."""
+    alpha: str = "white"
+    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
+    name."""
+    hdr: Literal["tonemap", "keep"] = "tonemap"
+    """HDR (PQ, HLG): tonemap it to SDR, or keep it (formats that carry it)."""
+    deinterlace: Literal["auto", "off"] = "auto"
+    """auto makes interlaced frames whole, off leaves them."""
+    format: str = "png"
+    """Of frames written into a folder."""
+    max_pixels: int | None = None
+    """Refuse frames of more pixels than this. Default: 179 million."""
+
+    def __post_init__(self) -> None:
+        if self.codec not in (None, *CODECS):
+            raise UserError(f"--codec must be one of {', '.join(CODECS)}, not {self.codec!r}")
+        if self.preset not in (None, *PRESETS):
+            raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        for name, value, values in (
+            ("hdr", self.hdr, ("tonemap", "keep")),
+            ("deinterlace", self.deinterlace, ("auto", "off")),
+        ):
+            if value not in values:
+                raise UserError(f"--{name} must be {' or '.join(values)}, not {value!r}")
+        ground_color(self.alpha)
+        start, end = to_seconds(self.start, "--start"), self.end
+        if end is not None and to_seconds(end, "--end") <= start:
+            raise UserError(f"--end {end} must come after --start {self.start}")
+        if self.fps is not None:
+            to_rate(self.fps)
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """What became of a video."""
+
+    frames: int
+    """Frames written."""
+    seconds: float
+    """How much of the video they cover."""
+    problem: str | None
+    """What was wrong with the source, None if nothing; what could be read of it is written."""
+    stopped: bool
+    """`stop` ended it before the end."""
+    path: Path
+    """Where the result is: the target, or if it was stopped the target's name with .partial in it."""
+
+
+def stylize_video(
+    stylizer: Stylizer,
+    source: str | Path | Sequence[str | Path],
+    target: str | Path,
+    options: VideoOptions | None = None,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> VideoReport:
+    """Stylize a video file, or pictures as its frames (with `fps`), into a video file or a folder.
+
+    A `target` ending in .mp4, .m4v, .mov, .mkv, .webm or .gif becomes a video file, any other a folder
+    of pictures 000001.png, ... The memory needed does not depend on the length. `stop` is asked after
+    every frame; once it is true, what was done is finished as a file that plays and kept as
+    NAME.partial.EXT, and an earlier result stays. `progress` gets the frames done and how many there
+    are, None where the file does not tell.
+
+    A folder is replaced as a whole, and only one that holds nothing but frames.
+
+    Raises UnreadableVideo or UnreadablePicture for a source without a frame, RunFailed when the
+    model does not run on the frames, UserError when `target` cannot be written; nothing is left
+    behind then.
+    """
+    options = options or VideoOptions()
+    target = Path(target)
+    partial = partial_of(target)
+    smoother = Smoother() if options.smooth else None
+    style_at = stylizer.style_over_time(options.style)
+    batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
+    with (
+        _open_source(source, target, options) as reader,
+        _open_target(target, partial, reader, options) as writer,
+    ):
+        frames, end = 0, 0
+
+        def finish(item: tuple[Step, np.ndarray | None]) -> None:
+            step, result = item
+            if smoother is not None and step.pixels is not None and result is not None:
+                result = smoother(step.pixels, result)
+            writer.write(step, result)
+
+        with (
+            ahead(reader, max(_ROOM, 2 * batch)) as steps,
+            behind(finish, max(_ROOM, 2 * batch)) as put,
+            # disable=None: no bar unless stderr is a terminal
+            tqdm(total=reader.clip.frames, desc=target.name, unit="frame", disable=None, delay=1) as bar,
+        ):
+            for group in _batches(steps, batch):
+                shown = [step.pts * reader.clip.time_base for step in group if step.pixels is not None]
+                styles = [style_at(float(seconds)) for seconds in shown]
+                for step, result in zip(group, _stylize(stylizer, group, styles, options), strict=True):
+                    put((step, result))
+                    if result is not None:
+                        frames, end = frames + 1, step.pts + step.duration
+                        bar.update()
+                        progress(frames, reader.clip.frames)
+                if stop():
+                    break
+            stopped = stop()
+        writer.close()
+        problems = [problem for problem in (reader.problem, writer.problem) if problem]
+    if not stopped:
+        _move(partial, target)
+    seconds = float(end * reader.clip.time_base)
+    return VideoReport(frames, seconds, "; ".join(problems) or None, stopped, partial if stopped else target)
+
+
+def to_seconds(text: float | str, name: str) -> Fraction:
+    """Seconds from a number or from "90", "1:30.5", "01:02:03.25"; UserError naming the option."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", str(text).strip())
+    if match is None:
+        raise UserError(f"{name} must be seconds or hh:mm:ss, not {text!r}")
+    hours, minutes, seconds = (Fraction(part) if part else Fraction(0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def to_rate(fps: float | str) -> Fraction:
+    """Frames per second as a fraction from a number, "29.97" or "30000/1001"; UserError else."""
+    try:
+        rate = Fraction(str(fps)).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not Fraction(1, 1000) <= rate <= 1000:
+        raise UserError(f"--fps must be frames per second such as 24 or 30000/1001, not {fps}")
+    return rate
+
+
+def _open_source(
+    source: str | Path | Sequence[str | Path], target: Path, options: VideoOptions
+) -> VideoReader | FrameReader | AnimationReader:
+    muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
+    square = muxer is not None and not (
+        keeps_pixel_aspect(muxer, choose_codec(muxer, options.codec))
+        and (muxer != "matroska" or "keep" not in (options.alpha, options.hdr))  # that may mean another codec
+    )
+    end = None if options.end is None else to_seconds(options.end, "--end")
+    start = to_seconds(options.start, "--start")
+    wanted = Wanted(
+        *(start, end, options.size, square, options.max_pixels),
+        *(options.alpha, options.hdr == "tonemap", options.deinterlace == "auto"),
+    )
+    if not isinstance(source, str | Path):
+        if options.fps is None:
+            raise UserError("frames have no rate of their own: give --fps, such as --fps 25")
+        return FrameReader([Path(path) for path in source], to_rate(options.fps), wanted)
+
+    if is_animated(Path(source)):
+        rate = None if options.fps is None else to_rate(options.fps)
+        return AnimationReader(Path(source), wanted, rate)
+
+    def copied(stream: Stream) -> bool:
+        if muxer is None:
+            return False
+        way = passage(muxer, stream)
+        codec = stream.codec_context.name if stream.codec_context else "unknown"
+        what = (target, stream.type, stream.index, codec)
+        kind = target.suffix[1:]
+        if way is None:
+            logger.warning("%s: the %s stream %d (%s) is left out: %s cannot hold it", *what, kind)
+        elif way != "copy":
+            logger.warning("%s: the %s stream %d (%s) becomes %s: %s does not take it", *what, way, kind)
+        return way is not None
+
+    reader = VideoReader(Path(source), wanted, copied)
+    for note in reader.notes:
+        logger.warning("%s: %s", target, note)
+    return reader
+
+
+@contextmanager
+def _open_target(
+    target: Path,
+    partial: Path,
+    reader: VideoReader | FrameReader | AnimationReader,
+    options: VideoOptions,
+) -> Iterator[VideoWriter | FrameWriter]:
+    """A writer whose result comes to `partial` when the block ends well; `target` is its name in messages."""
+    muxer = WRITABLE_VIDEOS.get(target.suffix.lower())
+    codec = fitting_codec(muxer, options.codec, reader.clip) if muxer else ""
+    source = reader if isinstance(reader, VideoReader) else None
+    if muxer is None:
+        for folder in (target, partial):
+            check_replaceable(folder)
+        if reader.clip.deep:
+            raise UnsuitableFormat("--hdr keep: frames of 8 bits do not carry HDR; write mp4 or mkv")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if muxer is None:
+            with whole_folder(partial) as unfinished:
+                yield FrameWriter(unfinished, str(target), options.format, options.quality)
+            return
+        with whole_file(partial) as unfinished:
+            clip, quality = reader.clip, options.quality
+            writer = VideoWriter(unfinished, str(target), muxer, codec, clip, quality, source, options.preset)
+            try:
+                yield writer
+            finally:
+                writer.abandon()
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or one_line(error)}") from error
+
+
+def _move(partial: Path, target: Path) -> None:
+    try:
+        if partial.is_dir():
+            replace_folder(target.resolve(), partial)
+        else:
+            partial.replace(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or one_line(error)}") from error
+
+
+def _batches(steps: Iterable[Step], size: int) -> Iterator[list[Step]]:
+    """Groups with `size` frames each, the last one with what is left."""
+    group: list[Step] = []
+    for step in steps:
+        group.append(step)
+        if sum(one.pixels is not None for one in group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _stylize(
+    stylizer: Stylizer, group: list[Step], styles: list[np.ndarray], options: VideoOptions
+) -> Iterator[np.ndarray | None]:
+    """The stylized frame of each step, None where it has none; ``styles`` are those of the frames."""
+    frames = [step.pixels for step in group if step.pixels is not None]
+    results: Iterator[np.ndarray] = iter(())
+    if frames:
+        batch = frames[0][None] if len(frames) == 1 else np.stack(frames)
+        shares, color = np.stack(styles), options.preserve_color
+        results = iter(stylizer(batch, style=shares, strength=options.strength, preserve_color=color))
+    for step in group:
+        yield None if step.pixels is None else next(results)
