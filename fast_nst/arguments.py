@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -84,8 +84,15 @@ def parse(
     return list(given.get("positional") or []), options(**chosen)
 
 
-def _flags(options: type) -> set[str]:
-    return {f"--{field.name}" for field in fields(options) if field.type in (bool, "bool", "bool | None")}
+def _flags(options: type, prefix: str = "--") -> set[str]:
+    """The options that are yes or no, those of the dataclasses inside too."""
+    found = set()
+    for name, kind in get_type_hints(options).items():
+        if kind in (bool, bool | None):
+            found.add(prefix + name)
+        elif is_dataclass(kind) and isinstance(kind, type):
+            found |= _flags(kind, f"{prefix}{name}.")
+    return found
 
 
 def _normalize(arguments: list[str], flags: set[str]) -> list[str]:

@@ -285,6 +285,13 @@ def test_a_flag_wins_over_the_config_wherever_it_stands(flags_first: bool, tmp_p
     assert (parsed.style, parsed.steps) == ("mine.jpg", 9)
 
 
+def test_a_flag_of_a_part_needs_no_value_either() -> None:
+    _, parsed = parse("train", TrainConfig, ["--network.antialias", "--loss.smoothing", "--no-channels-last"])
+    assert (parsed.network.antialias, parsed.loss.smoothing, parsed.channels_last) == (True, True, False)
+    _, parsed = parse("train", TrainConfig, ["--network.antialias", "false", "--no-loss.smoothing"])
+    assert (parsed.network.antialias, parsed.loss.smoothing) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,8 +9,8 @@ from fast_nst.backbone.accuracy import Accuracy, wilson_interval
 from fast_nst.backbone.config import BackboneConfig
 from fast_nst.backbone.labelled import Splits
 from fast_nst.errors import one_line
+from fast_nst.training.folder import write_text
 from fast_nst.training.report import without_folders
-from fast_nst.training.run import write_text
 
 logger = logging.getLogger("fast_nst")
 

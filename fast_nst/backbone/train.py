@@ -5,11 +5,12 @@ What comes out is a loss network: `fast-nst train --loss.network runs/NAME/model
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from fast_nst.backbone import report as backbone_report
 from fast_nst.backbone.accuracy import Accuracy, measure_accuracy
@@ -31,20 +30,11 @@ from fast_nst.backbone.classifier import VGG19, save_backbone
 from fast_nst.backbone.config import BackboneConfig
 from fast_nst.backbone.labelled import AugmentedPictures, Splits, open_labelled
 from fast_nst.data.crops import to_float
-from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.errors import UserError, one_line
 from fast_nst.machine.limits import usable_cores
-from fast_nst.stop import StopRequest
 from fast_nst.training.batches import in_plain_words, start_worker
-from fast_nst.training.run import (
-    STATE,
-    agreed_stop,
-    latest_checkpoint,
-    make_writer,
-    open_run,
-    start_accelerator,
-    whole_checkpoint,
-    writing,
-)
+from fast_nst.training.folder import STATE, latest_checkpoint, open_run, whole_checkpoint, writing
+from fast_nst.training.run import Run, start_accelerator
 from fast_nst.training.schedule import make_optimizer, warm_up_and_cosine
 
 logger = logging.getLogger("fast_nst")
@@ -94,6 +84,7 @@ def train_backbone(config: BackboneConfig) -> Path:
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network = VGG19(config.network, len(data.train.classes)).to(device).to(memory_format=layout)
+    judged = copy.deepcopy(network)  # accelerate makes the other one autocast whatever it is given
     optimizer = make_optimizer(network, config.optimizer)
     if config.compile:
         network.compile()
@@ -117,22 +108,11 @@ def train_backbone(config: BackboneConfig) -> Path:
         logger.info("resumed at step %d of %d, epoch %d", state.step, steps, state.step // per_epoch + 1)
 
     batches = training_batches(data, config, accelerator, (state.step, steps))
-    writer = make_writer(config, accelerator, state.step)
     warm_up = min(config.optimizer.warmup, per_epoch)
-    with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
-        progress = stack.enter_context(
-            tqdm(
-                total=steps * images_per_step,
-                initial=state.step * images_per_step,
-                unit="img",
-                unit_scale=True,
-                disable=None if accelerator.is_main_process else True,
-            )
-        )
-        stack.enter_context(closing(batches))
-        if writer is not None:
-            stack.callback(writer.close)
+    run = Run(config.data_name, state.step, steps, config.run_folder, accelerator, images_per_step)
+    if run.writer is not None and state.step == 0:
+        run.writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
+    with run, closing(batches):
         while state.step < steps:
             started = time.perf_counter()
             if config.optimizer.schedule == "cosine" or state.step <= warm_up:
@@ -155,16 +135,16 @@ def train_backbone(config: BackboneConfig) -> Path:
             state.loss_sum += value
             state.seconds += time.perf_counter() - started
 
-            progress.update(images_per_step)
+            run.at(state.step)
             lr = optimizer.param_groups[0]["lr"]
             epoch_over = state.step % per_epoch == 0
-            if writer is not None and (epoch_over or state.step % config.log_every == 0):
+            if epoch_over or state.step % config.log_every == 0:
                 rate = images_per_step / (time.perf_counter() - started)
-                for name, number in (("loss", value), ("lr", lr), ("images_per_second", rate)):
-                    writer.add_scalar(f"train/{name}", number, state.step)
-                progress.set_postfix_str(f"loss {value:.3f} lr {lr:.1e}", refresh=False)
+                run.log("train", {"loss": value, "lr": lr, "images_per_second": rate}, state.step)
+                run.show(f"loss {value:.3f} lr {lr:.1e}")
             if epoch_over:
-                found = measure_accuracy(network, data.validation, config.data.size, config.data.batch)
+                judged.load_state_dict(network.state_dict())
+                found = measure_accuracy(judged, data.validation, config.data.size, config.data.batch)
                 # One process's word for all: batch norm's statistics are each one's own.
                 agreed = broadcast(torch.tensor(found.loss, device=device))
                 found = replace(found, loss=checked(float(agreed), state.step))
@@ -173,16 +153,16 @@ def train_backbone(config: BackboneConfig) -> Path:
                     best = cpu_weights(network)
                 if config.optimizer.schedule == "plateau":
                     plateau.step(found.loss)
-                end_epoch(state, found, per_epoch, lr, writer, data, progress)
-            stopping = agreed_stop(stop.signal, accelerator)
+                end_epoch(state, found, per_epoch, lr, data, run)
+            stopping = run.stopping()
             if stopping or epoch_over:
                 state.plateau = {name: getattr(plateau, name) for name in PLATEAU}
                 save_checkpoint(accelerator, config.run_folder, state, best)
             if stopping and state.step < steps:
-                raise Interrupted(stopping, f"stopped at step {state.step}, state saved: go on with --resume")
+                run.leave(stopping, f"step {state.step}")
     if accelerator.is_main_process:
-        network.load_state_dict(best)
-        finish(config, state, network, data)
+        judged.load_state_dict(best)
+        finish(config, state, judged, data)
     accelerator.wait_for_everyone()
     return config.run_folder
 
@@ -219,9 +199,8 @@ def end_epoch(
     found: Accuracy,
     per_epoch: int,
     lr: float,
-    writer: SummaryWriter | None,
     data: Splits,
-    progress: tqdm[Any],
+    run: Run,
 ) -> None:
     """Note an epoch's figures in ``state``, in TensorBoard and on the terminal."""
     entry = {
@@ -233,15 +212,14 @@ def end_epoch(
     }
     state.history.append(entry)
     state.loss_sum = 0.0
-    if writer is not None:
-        for name in ("loss", "top1", "top5"):
-            writer.add_scalar(f"validation/{name}", getattr(found, name), state.step)
-        writer.add_text("worst classes", backbone_report.worst_table(found, data.train.classes), state.step)
-    message = (
+    run.log("validation", {"loss": found.loss, "top1": found.top1, "top5": found.top5}, state.step)
+    if run.writer is not None:
+        worst = backbone_report.worst_table(found, data.train.classes)
+        run.writer.add_text("worst classes", worst, state.step)
+    run.say(
         f"epoch {len(state.history)}: train {entry['train_loss']:.3f} validation {found.loss:.3f}"
         f" top-1 {found.top1:.1%} top-5 {found.top5:.1%} lr {lr:.1e}"
     )
-    logger.info(message) if progress.disable else progress.write(message)
 
 
 def cpu_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -273,6 +251,8 @@ def load_checkpoint(
         for name, value in state.plateau.items():
             setattr(plateau, name, value)
         return state, load_file(path / BEST)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # whatever a damaged file makes any of the loaders raise
         raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
 

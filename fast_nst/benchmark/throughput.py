@@ -19,6 +19,7 @@ from fast_nst.benchmark.rounds import Subject, measure
 from fast_nst.config import LogConfig, OptimizerConfig, TrainConfig  # noqa: F401
 from fast_nst.data.content import DataConfig  # noqa: F401
 from fast_nst.errors import UserError
+from fast_nst.lists import comma_separated
 from fast_nst.losses.config import LossConfig  # noqa: F401
 from fast_nst.networks.features import RANDOM
 from fast_nst.networks.transform import TransformConfig  # noqa: F401
@@ -48,7 +49,7 @@ class TrainingBenchmark(RoundsOptions, TrainConfig):
         TrainConfig.__post_init__(self)
         if self.threads is not None and self.threads < 1:
             raise UserError(f"--threads must be at least 1, not {self.threads}")
-        for variant in (self.variants or PLAIN).split(","):
+        for variant in comma_separated(self.variants or PLAIN):
             unknown = set(variant.split("+")) - set(IMPROVEMENTS)
             if unknown and variant not in (PLAIN, PEER):
                 known = ", ".join((PLAIN, *IMPROVEMENTS, PEER))
@@ -74,7 +75,7 @@ def benchmark_training(options: TrainingBenchmark) -> BenchmarkReport:
     report = start_report(options, [options.threads] if options.threads else [])
     report.kind = "training"
     report.machine["torch"] = torch.__version__
-    chosen = options.variants.split(",") if options.variants else default_variants(on_gpu)
+    chosen = comma_separated(options.variants) if options.variants else default_variants(on_gpu)
     config = options.train_config()
     subjects = [Subject(name, WORKER, {"variant": name, "config": config.to_dict()}) for name in chosen]
     size = config.data.size

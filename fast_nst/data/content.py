@@ -7,6 +7,7 @@ alone, whatever the worker, process or interruption. Resuming is starting at a l
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import re
@@ -151,35 +152,34 @@ class StreamCrops(IterableDataset[Crop]):
     def __iter__(self) -> Iterator[Crop]:
         worker = get_worker_info()  # the stream itself takes this worker's share of its shards
         worker_id = worker.id if worker is not None else 0
-        for count, (pixels, unreadable) in enumerate(self._pictures()):
-            if count < self.skip:
+        unreadable: list[str] = []  # their crops are taken from the next picture that is not
+        for number, image in enumerate(self._images()):
+            if number < self.skip:  # not decoded: to go on costs reading alone
                 continue
-            rng = np.random.default_rng([self.seed, 3, self.process, worker_id, count])
-            yield Crop(random_crop(pixels, self.size, self.min_scale, rng), unreadable)
+            try:
+                pixels = decode_picture(image_source(image)).pixels
+            except UnreadablePicture:
+                unreadable.append(_name(image))
+                if len(unreadable) >= MAX_TRIES:
+                    raise UserError(f"{MAX_TRIES} streamed pictures in a row are unreadable") from None
+                continue
+            for count in range(number - len(unreadable), number + 1):
+                rng = np.random.default_rng([self.seed, 3, self.process, worker_id, count])
+                yield Crop(random_crop(pixels, self.size, self.min_scale, rng), unreadable)
+                unreadable = []
 
-    def _pictures(self) -> Iterator[tuple[np.ndarray, list[str]]]:
-        unreadable: list[str] = []
-        epoch = 0
-        while True:
+    def _images(self) -> Iterator[dict[str, Any]]:
+        """All pictures that are not held out, undecoded, epoch after epoch."""
+        for epoch in itertools.count():
             self.stream.set_epoch(epoch)
             seen = False
             for row in self.stream:
-                image = row["image"]
-                if self.held_out and picture_key(image) in self.held_out:
-                    continue
-                try:
-                    pixels = decode_picture(image_source(image)).pixels
-                except UnreadablePicture:
-                    unreadable.append(_name(image))
-                    if len(unreadable) >= MAX_TRIES:
-                        raise UserError(f"{MAX_TRIES} streamed pictures in a row are unreadable") from None
+                if self.held_out and picture_key(row["image"]) in self.held_out:
                     continue
                 seen = True
-                yield pixels, unreadable
-                unreadable = []
+                yield row["image"]
             if not seen:
-                raise UserError("the content data set holds no readable picture")
-            epoch += 1
+                raise UserError("the content data set holds no picture")
 
 
 def image_source(image: dict[str, Any]) -> bytes | Path:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from fast_nst.config import refuse_differences
 from fast_nst.data.crops import load_image
-from fast_nst.errors import Interrupted, UserError, one_line
+from fast_nst.errors import UserError, one_line
 from fast_nst.files import check_writable, whole_file
 from fast_nst.per_image.optimize import OptimizeConfig, Optimized, Step, optimize, scale_sizes
 from fast_nst.pictures import encode_picture, writable_format
-from fast_nst.stop import StopRequest
+from fast_nst.training.folder import writing
 from fast_nst.training.report import to_pixels
-from fast_nst.training.run import writing
+from fast_nst.training.run import Run
 from fast_nst.training.styles import style_path
 
 logger = logging.getLogger("fast_nst")
@@ -46,45 +43,40 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     with writing(config.output):
         check_writable(config.output)
+    if config.log is not None:
+        with writing(config.log):
+            pictures_folder(config).mkdir(parents=True, exist_ok=True)
     state = load_state(config, hashes) if config.resume and config.state_file.exists() else None
     sizes = scale_sizes(config)
     total = len(sizes) * config.iterations
     done = 0 if state is None else state["scale"] * config.iterations + state["iteration"]
     if state is not None:
         logger.info("resumed at iteration %d of %d", done, total)
-    with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
-        progress = stack.enter_context(tqdm(total=total, initial=done, unit="it", disable=None))
-        writer = stack.enter_context(curves(config, done))
-
-        saved = time.monotonic()
+    given = start[0] if start else None
+    saved = time.monotonic()
+    with Run(content.stem, done, total, config.log) as run:
 
         def each(step: Step) -> None:
-            count = step.scale * config.iterations + step.iteration
-            progress.update(count - progress.n)
-            progress.set_postfix_str(f"{sizes[step.scale]} px, loss {step.terms['total']:.4f}", refresh=False)
-            if writer is not None:
-                for name, value in step.terms.items():
-                    writer.add_scalar(f"optimize/{name}", value, count)
-                if step.iteration % config.every == 0:
-                    pixels = to_pixels(step.descent.picture[0])
-                    writer.add_image("picture", pixels, count, dataformats="HWC")
-                    encode_picture(writer_folder(config) / f"{count:06d}.jpg", pixels, quality=92)
             nonlocal saved
-            if stop.signal or time.monotonic() - saved > SAVE_EVERY:
+            count = step.scale * config.iterations + step.iteration
+            run.at(count)
+            run.show(f"{sizes[step.scale]} px, loss {step.terms['total']:.4f}")
+            if count > done or not done:
+                run.log("optimize", step.terms, count)
+            if run.writer is not None and step.iteration % config.every == 0:
+                pixels = to_pixels(step.descent.picture[0])
+                run.writer.add_image("picture", pixels, count, dataformats="HWC")
+                encode_picture(pictures_folder(config) / f"{count:06d}.jpg", pixels, quality=92)
+            stopping = run.stopping()
+            if stopping or time.monotonic() - saved > SAVE_EVERY:
                 save_state(config, step, hashes)
                 saved = time.monotonic()
-            if stop.signal:
-                raise Interrupted(
-                    stop.signal, f"stopped at iteration {count}, state saved: go on with --resume"
-                )
+            if stopping:
+                run.leave(stopping, f"iteration {count}")
 
-        given = start[0] if start else None
         result = optimize(content_picture, style_picture, config, given, each, state)
-        progress.update(total - progress.n)
-        if writer is not None:
-            for name, value in result.history[-1].items():
-                writer.add_scalar(f"optimize/{name}", value, total)
+        run.at(total)
+        run.log("optimize", result.history[-1], total)
     with writing(config.output):
         encode_picture(config.output, to_pixels(result.picture[0]))
     with suppress(FileNotFoundError):
@@ -94,20 +86,7 @@ def optimize_file(content: Path, style: str, config: OptimizeConfig) -> Optimize
     return result
 
 
-@contextmanager
-def curves(config: OptimizeConfig, done: int) -> Iterator[SummaryWriter | None]:
-    """The TensorBoard of ``config.log``, or None; events behind a resumed iteration are dropped."""
-    if config.log is None:
-        yield None
-        return
-    with writing(config.log):
-        writer_folder(config).mkdir(parents=True, exist_ok=True)
-        writer = SummaryWriter(str(config.log / "tensorboard"), purge_step=done)
-    with writer:
-        yield writer
-
-
-def writer_folder(config: OptimizeConfig) -> Path:
+def pictures_folder(config: OptimizeConfig) -> Path:
     """Where the intermediate pictures go."""
     assert config.log is not None
     return config.log / "pictures"

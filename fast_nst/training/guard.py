@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fast_nst.errors import UserError
-from fast_nst.training.run import TrainState
+from fast_nst.training.folder import TrainState
 
 logger = logging.getLogger("fast_nst")
 

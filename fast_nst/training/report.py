@@ -23,7 +23,7 @@ from fast_nst.losses.perceptual import PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture
-from fast_nst.training.run import TrainState, write_text
+from fast_nst.training.folder import TrainState, write_text
 from fast_nst.training.styles import Style
 
 

@@ -1,95 +1,27 @@
-"""The run folder: configuration, full-state checkpoints that survive any interruption, samples."""
+"""What goes on around the steps of a training, whichever it is."""
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import logging
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NoReturn
 
 import torch
-import yaml
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from safetensors import SafetensorError
-from torch.optim.swa_utils import AveragedModel
+from accelerate.utils import GradientAccumulationPlugin
 from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 
-from fast_nst.config import TrainConfig
-from fast_nst.errors import UserError, one_line
-from fast_nst.export import AVERAGE
-from fast_nst.files import flush, whole_file
+from fast_nst.errors import Interrupted, UserError, one_line
 from fast_nst.machine.limits import limited_threads
-from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
+from fast_nst.stop import StopRequest
+from fast_nst.training.folder import writing
 
-PREFIX = "step-"
-STATE = "state.json"
-# What torch's writers say of a full disk, in words of their own.
-WRITE_FAILED = re.compile(r"file|inline_container|iostream|PytorchStreamWriter", re.IGNORECASE)
-
-
-@dataclass
-class TrainState:
-    """Where a run is; saved with every checkpoint."""
-
-    step: int = 0
-    """Optimizer steps done, skipped ones included."""
-    lr_scale: float = 1.0
-    """Halved at every roll-back."""
-    skipped: int = 0
-    """Steps skipped because loss or gradient was not finite."""
-    rollbacks: int = 0
-    """Times the run went back to its last good state."""
-    seconds: float = 0.0
-    """Time spent in training steps."""
-    good_step: int = 0
-    """Step of the checkpoint to roll back to."""
-    bad_in_a_row: int = 0
-    """Skipped steps since the last good one."""
-    style_sha256: str = ""
-    """Hash of the style pictures the run was started with."""
-    content_sha256: str = ""
-    """Hash of the names in the content folder the run was started with."""
-    averaged: int = 0
-    """Steps in the averaged weights."""
-    processes: int = 1
-    """Processes the run was started with: they share out the content between them."""
-    unreadable: list[str] = field(default_factory=list)
-    """Content pictures that could not be read."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn whatever a full or unwritable disk raises below into one line naming ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError) as error:
-        text = one_line(error)
-        if not isinstance(error, SafetensorError) and not WRITE_FAILED.search(text):
-            raise  # not about writing
-        raise UserError(f"cannot write {path}: {text.split('. ')[0]}") from error
-
-
-class RunConfig(Protocol):
-    """What a run folder needs to know of the configuration it is opened for."""
-
-    resume: bool
-
-    @property
-    def run_folder(self) -> Path:
-        """Where the run is written."""
-
-    def to_yaml(self) -> str:
-        """The resolved configuration."""
-
-    def check_resumable(self, saved: dict[str, Any]) -> None:
-        """Raise a UserError if ``saved`` cannot be gone on with."""
+logger = logging.getLogger("fast_nst")
 
 
 def start_accelerator(mixed_precision: str) -> Accelerator:
@@ -103,7 +35,11 @@ def start_accelerator(mixed_precision: str) -> Accelerator:
         torch.set_num_threads(threads)  # torch sees no CPU quota
     AcceleratorState._reset_state()
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision)
+        accelerator = Accelerator(
+            mixed_precision=mixed_precision,
+            # Ours to count: else an environment variable would have each loss divided once more.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        )
     except ValueError as error:
         raise UserError(f"--mixed-precision {mixed_precision}: {one_line(error)}") from error
     if mixed_precision == "fp16" and accelerator.device.type == "cpu":
@@ -111,159 +47,85 @@ def start_accelerator(mixed_precision: str) -> Accelerator:
     return accelerator
 
 
-def open_run(config: RunConfig) -> None:
-    """Make the run folder and write its config, or check that it is the one to resume.
+class Run:
+    """A training between two steps: its progress bar, its TensorBoard and the request to stop it.
 
-    Raises:
-        UserError: the folder holds a run and ``resume`` is off, or a run with other settings.
+    Used as a context. Of several processes, only the main one shows and writes; a request to stop that came
+    to any of them is obeyed by all.
     """
-    folder = config.run_folder
-    config_file = folder / "config.yaml"
-    if config_file.exists():
-        if not config.resume:
-            raise UserError(f"{folder} already holds a run: go on with --resume, or choose another --output")
-        try:
-            saved = yaml.safe_load(config_file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError):
-            saved = None
-        if not isinstance(saved, dict):
-            raise UserError(f"{config_file} is damaged")
-        config.check_resumable(saved)
-    with writing(folder):
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-        write_text(config_file, config.to_yaml())
 
+    def __init__(
+        self,
+        name: str,
+        done: int,
+        steps: int,
+        log: Path | None,
+        accelerator: Accelerator | None = None,
+        images: int | None = None,
+    ) -> None:
+        """Open the curves and the bar.
 
-def refuse_own_samples(config: TrainConfig) -> None:
-    """A run folder among the content pictures would be trained on its own samples.
-
-    Raises:
-        UserError: names both folders.
-    """
-    if config.run_folder.resolve().is_relative_to(Path(config.content).resolve()):
-        raise UserError(
-            f"the run folder {config.run_folder} lies in the content folder {config.content}: its samples"
-            " would be trained on; choose another --output"
+        Args:
+            name: shown before the bar.
+            done: steps that were done before.
+            steps: steps there are in all.
+            log: folder whose `tensorboard` the curves go into, less those behind ``done``. None: no curves.
+            accelerator: of a training in several processes.
+            images: what a step takes; the bar counts them. None: it counts steps.
+        """
+        self._accelerator = accelerator
+        self.main = accelerator is None or accelerator.is_main_process
+        self._per_step = images or 1
+        self._stop = StopRequest()
+        self._stack = ExitStack()
+        self.writer: SummaryWriter | None = None
+        if log is not None and self.main:
+            with writing(log):
+                self.writer = SummaryWriter(str(log / "tensorboard"), purge_step=done + 1)
+        self.progress = tqdm(
+            total=steps * self._per_step,
+            initial=done * self._per_step,
+            unit="it" if images is None else "img",
+            desc=name,
+            disable=None if self.main else True,
         )
 
+    def __enter__(self) -> Run:
+        if self.writer is not None:
+            self._stack.callback(self.writer.close)
+        self._stack.enter_context(self.progress)
+        self._stack.enter_context(self._stop)
+        return self
 
-def make_writer(config: RunConfig, accelerator: Accelerator, step: int) -> SummaryWriter | None:
-    """TensorBoard of the main process, resumed at ``step``: events behind it are dropped."""
-    if not accelerator.is_main_process:
-        return None
-    with writing(config.run_folder):
-        writer = SummaryWriter(str(config.run_folder / "tensorboard"), purge_step=step + 1)
-    if step == 0:
-        writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
-    return writer
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
+    def at(self, step: int) -> None:
+        """Move the bar to where so many steps are done."""
+        self.progress.update(step * self._per_step - int(self.progress.n))
 
-def agreed_stop(stop: int | None, accelerator: Accelerator) -> int:
-    """The signal number if any process was asked to stop, else 0; the same in every process."""
-    number = stop or 0
-    if accelerator.num_processes > 1:
-        numbers = accelerator.gather(torch.tensor([number], device=accelerator.device))
-        number = int(numbers.max())
-    return number
+    def show(self, text: str) -> None:
+        """Behind the bar."""
+        self.progress.set_postfix_str(text, refresh=False)
 
+    def say(self, message: str) -> None:
+        """A line on stderr, above the bar where there is one."""
+        logger.info(message) if self.progress.disable else self.progress.write(message, file=sys.stderr)
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(text)
+    def log(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Curves, one for each value."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(f"{group}/{name}", value, step)
 
+    def stopping(self) -> int:
+        """The signal's number if any process was asked to stop, else 0; the same in every process."""
+        number = self._stop.signal or 0
+        if self._accelerator is not None and self._accelerator.num_processes > 1:
+            numbers = self._accelerator.gather(torch.tensor([number], device=self._accelerator.device))
+            number = int(numbers.max())
+        return number
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest finished checkpoint of a run, or None."""
-    found = [
-        path
-        for path in (folder / "checkpoint").glob(f"{PREFIX}*")
-        if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()
-    ]
-    return max(found, key=lambda path: int(path.name.removeprefix(PREFIX)), default=None)
-
-
-def checkpoint_folder(folder: Path, step: int) -> Path:
-    """Where a run's checkpoint of ``step`` lies."""
-    return folder / "checkpoint" / f"{PREFIX}{step:08d}"
-
-
-@contextmanager
-def whole_checkpoint(accelerator: Accelerator, folder: Path, step: int, good_step: int) -> Iterator[Path]:
-    """A folder to write the state of ``step`` into, which accelerate's part of it already is in.
-
-    A kill at any moment leaves the former checkpoint or this one, whole. Older ones go, but for that of
-    ``good_step``. The block runs in every process; only the main one may write.
-    """
-    final = checkpoint_folder(folder, step)
-    unfinished = final.with_name(final.name + ".tmp")
-    with writing(final):
-        if accelerator.is_main_process:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(unfinished))
-        accelerator.wait_for_everyone()
-        yield unfinished
-        if accelerator.is_main_process:
-            for path in unfinished.iterdir():  # so that the rename cannot reach the disk before them
-                flush(path)
-            shutil.rmtree(final, ignore_errors=True)
-            unfinished.rename(final)  # a folder's rename is atomic
-            flush(final.parent)
-            for path in final.parent.iterdir():
-                if path not in (final, checkpoint_folder(folder, good_step)):
-                    shutil.rmtree(path, ignore_errors=True)
-    accelerator.wait_for_everyone()
-
-
-def save_checkpoint(
-    accelerator: Accelerator, folder: Path, state: TrainState, average: AveragedModel, about: dict[str, str]
-) -> None:
-    """Write the full state of a style's training.
-
-    The averaged weights lie in it as in a finished run's model.safetensors, so that they can be exported.
-    """
-    with whole_checkpoint(accelerator, folder, state.step, state.good_step) as unfinished:
-        if accelerator.is_main_process:
-            # Not through accelerate: it would pickle them, and run what a pickle says on resuming.
-            assert isinstance(average.module, TransformNetwork)
-            save_transform(average.module, unfinished / AVERAGE, about)
-            state.averaged = int(average.n_averaged)
-            (unfinished / STATE).write_text(json.dumps(vars(state)))
-
-
-def load_checkpoint(accelerator: Accelerator, path: Path, average: AveragedModel) -> TrainState:
-    """Restore weights, averaged weights, optimizer and RNG; returns where the run was.
-
-    Raises:
-        UserError: the checkpoint is damaged.
-    """
-    try:
-        state = TrainState(**json.loads((path / STATE).read_text()))
-        accelerator.load_state(str(path))
-        network, _ = load_transform(path / AVERAGE)
-        average.module.load_state_dict(network.state_dict())
-        average.n_averaged.fill_(state.averaged)
-    except Exception as error:  # whatever a damaged file makes any of the loaders raise
-        raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
-    return state
-
-
-def check_same_inputs(config: TrainConfig, saved: TrainState, now: TrainState) -> None:
-    """Refuse to go on with other style pictures, other content files or another number of processes.
-
-    Raises:
-        UserError: says which.
-    """
-    if saved.style_sha256 != now.style_sha256:
-        raise UserError(f"cannot resume {config.run_folder}: the style pictures have changed since")
-    if saved.content_sha256 != now.content_sha256:
-        raise UserError(
-            f"cannot resume {config.run_folder}: pictures were added to or taken from {config.content} since"
-        )
-    if saved.processes != now.processes:
-        raise UserError(
-            f"cannot resume {config.run_folder} with {now.processes} processes:"
-            f" it was started with {saved.processes}, which share out the content"
-        )
+    def leave(self, signal: int, where: str) -> NoReturn:
+        """End because of a signal, when the state is saved."""
+        raise Interrupted(signal, f"stopped at {where}, state saved: go on with --resume")

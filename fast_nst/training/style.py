@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from fast_nst.config import TrainConfig
 from fast_nst.contract import styles_sha256
@@ -29,24 +26,21 @@ from fast_nst.losses.build import perceptual_loss, resolve_loss
 from fast_nst.losses.objective import objective
 from fast_nst.losses.perceptual import PerceptualLoss, floats
 from fast_nst.networks.transform import TransformNetwork, save_transform
-from fast_nst.stop import StopRequest
 from fast_nst.training import report
 from fast_nst.training.batches import note_unreadable, training_batches, validation_pictures
-from fast_nst.training.guard import FiniteGuard
-from fast_nst.training.run import (
+from fast_nst.training.folder import (
     TrainState,
-    agreed_stop,
     check_same_inputs,
     checkpoint_folder,
     latest_checkpoint,
     load_checkpoint,
-    make_writer,
     open_run,
     refuse_own_samples,
     save_checkpoint,
-    start_accelerator,
     writing,
 )
+from fast_nst.training.guard import FiniteGuard
+from fast_nst.training.run import Run, start_accelerator
 from fast_nst.training.schedule import learning_rate, make_optimizer
 from fast_nst.training.styles import (
     Style,
@@ -118,21 +112,11 @@ def train(config: TrainConfig) -> Path:
 
     guard = FiniteGuard(state, roll_back)
     batches = training_batches(content, config, accelerator, state.step)
-    writer = make_writer(config, accelerator, state.step)
     images_per_step = config.data.batch * config.optimizer.accumulate * accelerator.num_processes
-    progress = tqdm(
-        total=config.steps * images_per_step,
-        initial=state.step * images_per_step,
-        unit="img",
-        desc=config.style_name,
-        disable=None if accelerator.is_main_process else True,
-    )
-    with ExitStack() as stack:
-        stop = stack.enter_context(StopRequest())
-        stack.enter_context(progress)
-        stack.enter_context(closing(batches))
-        if writer is not None:
-            stack.callback(writer.close)
+    run = Run(config.style_name, state.step, config.steps, config.run_folder, accelerator, images_per_step)
+    if run.writer is not None and state.step == 0:
+        run.writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
+    with run, closing(batches):
         while state.step < config.steps:
             started = time.perf_counter()
             lr = learning_rate(state.step, config) * state.lr_scale
@@ -140,6 +124,7 @@ def train(config: TrainConfig) -> Path:
                 group["lr"] = lr
             optimizer.zero_grad()
             losses_finite = torch.ones((), dtype=torch.bool, device=device)
+            parts: list[dict[str, Tensor]] = []
             for part in range(config.optimizer.accumulate):
                 last = part == config.optimizer.accumulate - 1
                 try:
@@ -159,7 +144,8 @@ def train(config: TrainConfig) -> Path:
                         seed = (config.seed, 8, state.step, part)
                         terms = objective(model, images, style, loss, config.loss, seed)
                     accelerator.backward(terms["total"] / config.optimizer.accumulate)
-                losses_finite &= torch.isfinite(terms["total"].detach())
+                parts.append({name: value.detach() for name, value in terms.items()})
+                losses_finite &= torch.isfinite(parts[-1]["total"])
             clip = config.optimizer.clip or math.inf
             norm = accelerator.clip_grad_norm_(network.parameters(), clip)
             finite = bool(torch.isfinite(norm))
@@ -173,29 +159,32 @@ def train(config: TrainConfig) -> Path:
                 guard.not_finite(searching=is_searching(accelerator, losses_finite))
             state.seconds += time.perf_counter() - started
 
-            progress.update(images_per_step)
-            if writer is not None and due(state.step, config.log.every, config.steps):
+            run.at(state.step)
+            if due(state.step, config.log.every, config.steps):
                 rate = images_per_step / (time.perf_counter() - started)
-                values = {**floats(terms), "lr": lr, "images_per_second": rate, "grad_norm": norm}
-                for name, value in values.items():
-                    writer.add_scalar(f"train/{name}", float(value), state.step)
-                progress.set_postfix_str(f"loss {values['total']:.3f} lr {lr:.1e}", refresh=False)
-            if writer is not None and due(state.step, config.log.validate, config.steps):
-                validation = write_validation(config, state, average, loss, held_out, styles, writer)
+                values = {
+                    **mean_terms(parts, accelerator),
+                    "lr": lr,
+                    "images_per_second": rate,
+                    "grad_norm": float(norm),
+                }
+                run.log("train", values, state.step)
+                run.show(f"loss {values['total']:.3f} lr {lr:.1e}")
+            if run.main and due(state.step, config.log.validate, config.steps):
+                validation = write_validation(config, state, average, loss, held_out, styles, run)
                 summary = " ".join(f"{k} {validation[k]:.4f}" for k in ("content", "style", "tv"))
-                message = f"step {state.step}: validation {validation['total']:.4f} ({summary})"
-                logger.info(message) if progress.disable else progress.write(message, file=sys.stderr)
-            stopping = agreed_stop(stop.signal, accelerator)
+                run.say(f"step {state.step}: validation {validation['total']:.4f} ({summary})")
+            stopping = run.stopping()
             on_schedule = due(state.step, config.log.checkpoint, config.steps)
             if on_schedule and state.bad_in_a_row == 0:
                 state.good_step = state.step
             if stopping or on_schedule:
-                if writer is not None:
-                    writer.flush()
+                if run.writer is not None:
+                    run.writer.flush()
                 save_checkpoint(accelerator, config.run_folder, state, average, about)
             if stopping and state.step < config.steps:
-                raise Interrupted(stopping, f"stopped at step {state.step}, state saved: go on with --resume")
-    if writer is not None:
+                run.leave(stopping, f"step {state.step}")
+    if run.main:
         finish(config, state, average, loss, held_out, styles, about)
     accelerator.wait_for_everyone()
     return config.run_folder
@@ -208,20 +197,26 @@ def write_validation(
     loss: PerceptualLoss,
     held_out: Tensor,
     styles: Sequence[Style],
-    writer: SummaryWriter,
+    run: Run,
 ) -> dict[str, float]:
     """Losses of the averaged weights on the held-out pictures, and a sheet of samples."""
     validation, of_styles = report.validate(average, loss, held_out, config.data.batch)
-    for name, value in validation.items():
-        writer.add_scalar(f"validation/{name}", value, state.step)
+    run.log("validation", validation, state.step)
     if len(styles) > 1:
-        for style, terms in zip(styles, of_styles, strict=True):
-            for name in ("content", "style"):
-                writer.add_scalar(f"validation_{name}/{style.info.name}", terms[name], state.step)
+        for name in ("content", "style"):
+            own = {style.info.name: terms[name] for style, terms in zip(styles, of_styles, strict=True)}
+            run.log(f"validation_{name}", own, state.step)
     sheet = report.sample_sheet(average, held_out[: config.log.samples], len(styles))
-    writer.add_image("samples", sheet, state.step, dataformats="HWC")
+    assert run.writer is not None
+    run.writer.add_image("samples", sheet, state.step, dataformats="HWC")
     report.write_preview(config.run_folder / "samples" / f"step-{state.step:08d}.jpg", sheet)
     return validation
+
+
+def mean_terms(parts: Sequence[dict[str, Tensor]], accelerator: Accelerator) -> dict[str, float]:
+    """The loss terms of a step: the mean over its batches, those of all processes."""
+    own = {name: torch.stack([terms[name] for terms in parts]).mean() for name in parts[0]}
+    return floats(accelerator.reduce(own, "mean"))
 
 
 def due(step: int, every: int, last: int) -> bool:

@@ -90,6 +90,19 @@ def test_it_learns_and_tells_how_well(
     assert "of 12 pictures" in printed
 
 
+def test_accuracy_is_measured_in_float32_in_a_run_of_bf16(
+    quick_backbone: list[str], shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(quick_backbone, tmp_path / "run", "--epochs", "1", "--mixed-precision", "bf16") == 0
+    assert (
+        capsys.readouterr().out == f"{tmp_path / 'run' / 'model.safetensors'}\n"
+    )  # and progress is not a result
+    network, _ = load_backbone(tmp_path / "run" / "model.safetensors")
+    data = open_labelled(LabelledConfig(source=str(shapes)))
+    exact = measure_accuracy(network, data.validation, 32, 16).loss
+    assert scalars(tmp_path / "run", "validation/loss")[0] == pytest.approx(exact, rel=1e-5)
+
+
 def tags(folder: Path, kind: str) -> set[str]:
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()

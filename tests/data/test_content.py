@@ -118,6 +118,20 @@ def test_a_broken_row_of_a_stream_is_skipped_and_named(parquet: Path) -> None:
     assert named
 
 
+def test_what_a_resumed_stream_passes_over_is_not_decoded(parquet: Path) -> None:
+    """Not even the broken row in it, which it would name; the crops behind are those of a run in one go."""
+    content = open_content(str(parquet), DataConfig(validation=1), seed=1)
+    crops = list(islice(StreamCrops(content, 1, 0, 0, 32, 0.5), 60))
+    broken = next(number for number, crop in enumerate(crops) if crop.unreadable)
+    on = list(islice(StreamCrops(content, 1, 0, broken + 1, 32, 0.5), 60 - broken - 1))
+    named = [sum(bool(crop.unreadable) for crop in some) for some in (crops, on)]
+    assert named[1] == named[0] - 1
+    again = list(islice(StreamCrops(content, 1, 0, broken, 32, 0.5), 60 - broken))
+    assert [name for crop in again for name in crop.unreadable][:1] == ["13.png"]
+    for first, second in ((crops[broken + 1 :], on), (crops[broken:], again)):
+        assert all(torch.equal(one.image, other.image) for one, other in zip(first, second, strict=True))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -150,9 +150,9 @@ def test_a_state_of_other_settings_pictures_or_none_at_all_is_refused(
     command = [
         sys.executable,
         "-c",
-        "import os, sys; from fast_nst import cli; from fast_nst.training import",
+        "import os, sys; from fast_nst import cli; from fast_nst.per_image import",
     ]
-    command[-1] += " optimize_file as f\nsave = f.save_state\ndef stop(*a): save(*a); os._exit(9)\n"
+    command[-1] += " file as f\nsave = f.save_state\ndef stop(*a): save(*a); os._exit(9)\n"
     command[-1] += "f.save_state, f.SAVE_EVERY = stop, -1\ncli.main(sys.argv[1:])"
     assert subprocess.run([*command, *arguments], env={**os.environ}, check=False).returncode == 9
     for more, words in (

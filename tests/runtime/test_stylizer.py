@@ -25,6 +25,7 @@ import fast_nst
 from fast_nst.errors import UserError
 from fast_nst.runtime import models
 from fast_nst.runtime.failures import DeviceLost, OutOfMemory, RunFailed, explain_failure
+from fast_nst.runtime.listing import describe_model
 from fast_nst.runtime.providers import SHORT_NAMES, choose_providers
 from fast_nst.runtime.stylizer import Stylizer
 
@@ -382,7 +383,7 @@ def test_installed_package_and_clone_both_find_the_shipped_styles(tmp_path: Path
 
 
 def test_description_of_a_file(tiny_model: Path) -> None:
-    description = models.describe_model(models.find_model(tiny_model))
+    description = describe_model(models.find_model(tiny_model))
     assert description["metadata"]["style"] == "negative"
     assert description["size_bytes"] == tiny_model.stat().st_size
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fast_nst.errors import UserError
+from fast_nst.training.folder import TrainState
 from fast_nst.training.guard import MAX_ROLLBACKS, PATIENCE, FiniteGuard
-from fast_nst.training.run import TrainState
 
 
 def make() -> tuple[FiniteGuard, TrainState, list[int]]:

@@ -114,7 +114,7 @@ def test_fp16_without_a_gpu_is_refused_in_words(
 
 
 def test_accumulated_batches_equal_one_large_batch(quick: list[str], tmp_path: Path) -> None:
-    more = ("--steps", "3", "--data.batch", "4", "--optimizer.clip", "0")
+    more = ("--steps", "3", "--data.batch", "4", "--optimizer.clip", "0", "--log.every", "1")
     assert train(quick, tmp_path / "whole", *more) == 0
     halves = ("--data.batch", "2", "--optimizer.accumulate", "2")
     assert train(quick, tmp_path / "halves", *more, *halves) == 0
@@ -122,6 +122,9 @@ def test_accumulated_batches_equal_one_large_batch(quick: list[str], tmp_path: P
     assert train(quick, tmp_path / "start", "--steps", "1", "--optimizer.lr", "1e-12") == 0
     whole, halves, start = (weights(tmp_path / name) for name in ("whole", "halves", "start"))
     assert (whole - halves).norm() < 0.1 * (whole - start).norm()
+    for term in ("total", "content", "style"):  # of the whole step, not of its last batch
+        logged = [events(tmp_path / name).Scalars(f"train/{term}")[0].value for name in ("whole", "halves")]
+        assert logged[0] == pytest.approx(logged[1], rel=1e-4)
 
 
 def test_a_hopeless_weight_is_skipped_rolled_back_and_given_up_in_words(

@@ -27,6 +27,7 @@ import ray.exceptions
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
+from fast_nst.lists import comma_separated
 from fast_nst.pictures import KEEP, UnreadablePicture
 from fast_nst.runtime.batch.jobs import Job
 from fast_nst.runtime.batch.one import BAD_INPUT, check_timed, choose_style, skip_reason, stylize_file
@@ -285,7 +286,7 @@ def _workers(options: StylizeOptions) -> tuple[int, dict[str, int]]:
 
 def _providers(options: StylizeOptions) -> list[str]:
     # Ray hides GPUs from workers that did not ask for one.
-    return (options.providers or "cpu").lower().split(",")
+    return comma_separated((options.providers or "cpu").lower())
 
 
 def _address(options: StylizeOptions) -> str | None:

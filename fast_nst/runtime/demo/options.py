@@ -55,4 +55,4 @@ class DemoOptions:
     @property
     def models(self) -> list[str] | None:
         """The names in `model`; None for every style that ships."""
-        return None if self.model is None else [name.strip() for name in self.model.split(",")]
+        return None if self.model is None else comma_separated(self.model)

@@ -280,7 +280,8 @@ def test_bomb_is_skipped_naming_the_flag(tmp_path: Path, tiny_model: Path) -> No
 FULL_DISK = """
 import resource, sys
 from fast_nst.errors import UserError
-from fast_nst.runtime.stylize import StylizeOptions, stylize_files
+from fast_nst.runtime.batch.options import StylizeOptions
+from fast_nst.runtime.batch.stylize import stylize_files
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 try:
     stylize_files([sys.argv[1]], StylizeOptions(model=sys.argv[2], output=sys.argv[3]))

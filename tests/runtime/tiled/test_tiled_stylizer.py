@@ -153,7 +153,7 @@ from pathlib import Path
 import numpy as np
 from fast_nst.runtime.scratch import Plane
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.runtime.tiles import TiledStylizer
+from fast_nst.runtime.tiled.stylizer import TiledStylizer
 tiled = TiledStylizer(Stylizer(sys.argv[1], threads=1), 256)
 for height, width in ((512, 512), (512, 512), (1536, 1536)):
     source, target = Plane((height, width, 3), np.uint8), Plane((height, width, 3), np.uint8)
@@ -177,7 +177,7 @@ import resource, sys
 import numpy as np
 from fast_nst.errors import UserError
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.runtime.tiles import TiledStylizer
+from fast_nst.runtime.tiled.stylizer import TiledStylizer
 tiled = TiledStylizer(Stylizer(sys.argv[1], threads=1), 64)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:

@@ -506,7 +506,7 @@ FULL_DISK = """
 import resource, sys
 from fast_nst import Stylizer
 from fast_nst.errors import UserError
-from fast_nst.runtime.video import stylize_video
+from fast_nst.runtime.video.stylize import stylize_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 try:
     stylize_video(Stylizer(sys.argv[1], threads=1), sys.argv[2], sys.argv[3])
