@@ -32,7 +32,7 @@ def test_a_later_second_request_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
-def test_a_closed_terminal_lost_the_run() -> None:
+def test_a_closed_terminal_does_not_end_the_run_without_its_state() -> None:
     former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     try:
         with StopRequest() as stop:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fast_nst.backbone.labelled import Labelled, judged
+from fast_nst.backbone.labelled import Labelled, eval_transform
 from fast_nst.data.crops import to_float
 
 Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
@@ -66,7 +66,7 @@ def measure_accuracy(network: nn.Module, data: Labelled, size: int, batch: int) 
 
 def judged_batches(data: Labelled, size: int, batch: int) -> Iterable[tuple[Tensor, Tensor]]:
     """Pictures uint8 [N, 3, size, size] and labels [N], in order."""
-    transform = judged(size)
+    transform = eval_transform(size)
     for first in range(0, len(data.labels), batch):
         some = data.pictures[first : first + batch]
         images = torch.stack([transform(torch.from_numpy(p.transpose(2, 0, 1).copy())) for p in some])

@@ -230,10 +230,10 @@ def augmentation(config: LabelledConfig) -> Any:
 
     size = config.size
     if config.augment == "none":
-        return judged(size)
+        return eval_transform(size)
     steps: list[Any] = [v2.RandomHorizontalFlip()]
     if size <= 64:  # small pictures: the classic padded crop of CIFAR
-        steps = [judged(size), v2.RandomCrop(size, padding=size // 8, padding_mode="reflect"), *steps]
+        steps = [eval_transform(size), v2.RandomCrop(size, padding=size // 8, padding_mode="reflect"), *steps]
     else:
         steps = [v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True), *steps]
     if config.augment == "randaugment":
@@ -241,7 +241,7 @@ def augmentation(config: LabelledConfig) -> Any:
     return v2.Compose(steps)
 
 
-def judged(size: int) -> Any:
+def eval_transform(size: int) -> Any:
     """The fixed transform of pictures that are judged: the middle square, [3, size, size]."""
     from torchvision.transforms import v2
 

@@ -15,7 +15,7 @@ from fast_nst.training.report import without_folders
 logger = logging.getLogger("fast_nst")
 
 
-def tell_of(data: Splits, config: BackboneConfig) -> None:
+def log_splits(data: Splits, config: BackboneConfig) -> None:
     """Log the sizes of the splits, and what could not be read."""
     logger.info(
         "%s: %d classes, %d pictures to train on, %d to validate, %d to test",

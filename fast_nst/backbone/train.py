@@ -79,7 +79,7 @@ def train_backbone(config: BackboneConfig) -> Path:
         if accelerator.is_main_process:
             open_run(config)
         data = open_labelled(config.data)
-    backbone_report.tell_of(data, config)
+    backbone_report.log_splits(data, config)
 
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format

@@ -160,7 +160,7 @@ def train(config: TrainConfig) -> Path:
             state.seconds += time.perf_counter() - started
 
             run.at(state.step)
-            if due(state.step, config.log.every, config.steps):
+            if is_due(state.step, config.log.every, config.steps):
                 rate = images_per_step / (time.perf_counter() - started)
                 values = {
                     **mean_terms(parts, accelerator),
@@ -170,12 +170,12 @@ def train(config: TrainConfig) -> Path:
                 }
                 run.log("train", values, state.step)
                 run.show(f"loss {values['total']:.3f} lr {lr:.1e}")
-            if run.main and due(state.step, config.log.validate, config.steps):
+            if run.main and is_due(state.step, config.log.validate, config.steps):
                 validation = write_validation(config, state, average, loss, held_out, styles, run)
                 summary = " ".join(f"{k} {validation[k]:.4f}" for k in ("content", "style", "tv"))
                 run.say(f"step {state.step}: validation {validation['total']:.4f} ({summary})")
             stopping = run.stopping()
-            on_schedule = due(state.step, config.log.checkpoint, config.steps)
+            on_schedule = is_due(state.step, config.log.checkpoint, config.steps)
             if on_schedule and state.bad_in_a_row == 0:
                 state.good_step = state.step
             if stopping or on_schedule:
@@ -219,7 +219,7 @@ def mean_terms(parts: Sequence[dict[str, Tensor]], accelerator: Accelerator) -> 
     return floats(accelerator.reduce(own, "mean"))
 
 
-def due(step: int, every: int, last: int) -> bool:
+def is_due(step: int, every: int, last: int) -> bool:
     """True every ``every`` steps and at the last one."""
     return step % every == 0 or step == last
 

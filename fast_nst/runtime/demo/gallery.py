@@ -24,7 +24,7 @@ SAMPLE = Path(__file__).parents[2] / "assets" / "chelsea.jpg"
 _KEPT = 8  # sessions; each holds its weights and the working memory of its largest picture
 _PREVIEW = 300  # pixels wide; small, so that strokes show in a thumbnail
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("fast_nst")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def open_gallery(models: list[str] | None, load: Callable[[Path], Stylizer]) -> 
         except UserError as error:
             if named:
                 raise
-            log.warning("left out %s", one_line(error))
+            logger.warning("left out %s", one_line(error))
     if not styles:
         raise UserError("no model works; name others with --model, or train one: fast-nst train --help")
     return Gallery(list(styles.values()), load)

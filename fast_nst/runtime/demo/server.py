@@ -29,7 +29,7 @@ from fast_nst.runtime.web import bind
 
 _GRACE = 60  # seconds for what is being painted when asked to end
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("fast_nst")
 
 
 def run_demo(options: DemoOptions) -> None:
@@ -70,8 +70,8 @@ def _serve(listener: socket.socket, gallery: Gallery, folder: Path, options: Dem
     address = _address(options.host, listener.getsockname()[1])
     print(address, flush=True)
     if not is_loopback(options.host):
-        log.warning("everyone who reaches this machine can use the page; browsers give it a camera")
-        log.warning("only over https or on localhost")
+        logger.warning("everyone who reaches this machine can use the page; browsers give it a camera")
+        logger.warning("only over https or on localhost")
     if options.open and sys.stdout.isatty():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     uvicorn_log = logging.getLogger("uvicorn.error")
@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
         """Finish what is being painted; a second SIGINT does not."""
         self.app.state.ending = True
         if self.server_state.tasks:
-            log.warning("finishing what is being uploaded and painted; Ctrl-C again to end without")
+            logger.warning("finishing what is being uploaded and painted; Ctrl-C again to end without")
         await super().shutdown(sockets)
 
 

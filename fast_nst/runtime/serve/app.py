@@ -15,7 +15,7 @@ from fast_nst.contract import STYLES
 from fast_nst.runtime.serve.body import read_body
 from fast_nst.runtime.serve.errors import Refused, documented, install_error_answers
 from fast_nst.runtime.serve.parameters import Parameters, parameters_for, with_fields
-from fast_nst.runtime.serve.service import Painted, Service
+from fast_nst.runtime.serve.service import EncodedResult, Service
 from fast_nst.runtime.serve.work import formats, media_type
 
 _DESCRIPTION = """Stylizes pictures with trained networks. Every error is
@@ -144,7 +144,7 @@ def _add_information(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Painted]) -> Painted:
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, EncodedResult]) -> EncodedResult:
     """The result of `work`, which is cancelled when the client leaves."""
     task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
     try:

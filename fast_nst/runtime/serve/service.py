@@ -28,7 +28,7 @@ _MANY_PIXELS = 2**18  # a model that last ran more holds memory worth giving bac
 
 
 @dataclass(frozen=True)
-class Painted:
+class EncodedResult:
     """An answer."""
 
     data: bytes
@@ -66,7 +66,7 @@ class Service:
         finally:
             self._held -= 1
 
-    async def stylize(self, data: bytes, wanted: Parameters) -> Painted:
+    async def stylize(self, data: bytes, wanted: Parameters) -> EncodedResult:
         """One picture's way; raises Refused. Cancelled before the network has it, it never runs."""
         gone = threading.Event()
         shares = shares_for(wanted, self.models[wanted.model])
@@ -80,14 +80,16 @@ class Service:
         finally:
             gone.set()
 
-    def _work(self, data: bytes, wanted: Parameters, shares: np.ndarray, gone: threading.Event) -> Painted:
+    def _work(
+        self, data: bytes, wanted: Parameters, shares: np.ndarray, gone: threading.Event
+    ) -> EncodedResult:
         picture = decode_upload(data, wanted.size, self.options.max_pixels, self.options.max_size)
         with self._network:
             if gone.is_set():
                 raise Refused(499, "the client left while waiting")
             pixels = self._run(picture.pixels, wanted, shares)
         encoded = encode_result(pixels, wanted.format, picture.format, wanted.quality, picture.exif)
-        return Painted(*encoded, pixels[..., 0].size)
+        return EncodedResult(*encoded, pixels[..., 0].size)
 
     def _run(self, pixels: np.ndarray, wanted: Parameters, shares: np.ndarray) -> np.ndarray:
         started = time.perf_counter()

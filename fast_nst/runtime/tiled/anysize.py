@@ -16,7 +16,7 @@ from fast_nst.runtime.stylizer import Stylizer
 if TYPE_CHECKING:
     from fast_nst.runtime.tiled.stylizer import TiledStylizer
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger("fast_nst")
 
 # What a process takes for each byte of tensors: onnxruntime's arena grows by doubling, convolutions keep
 # copies in other layouts. Measured 1.4 to 2.4 for widths 8 to 32 at 512 to 1500 pixels a side.
@@ -73,5 +73,5 @@ class AnySizeStylizer:
         except UserError as error:
             if self._side is not None:
                 raise
-            _log.warning("%s", error)
+            logger.warning("%s", error)
             return None

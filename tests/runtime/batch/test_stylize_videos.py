@@ -210,7 +210,7 @@ def test_smooth_without_opencv_says_what_to_install(tiny_model: Path, tmp_path: 
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_an_interrupted_clip_was_taken_for_finished(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_interrupted_clip_is_not_taken_for_finished(tiny_model: Path, tmp_path: Path) -> None:
     """It replaced a whole result, and `--overwrite false` did not make it anew."""
     clip = make_clip(tmp_path / "in.mp4", 30)
     stylizer = Stylizer(tiny_model, threads=1)
@@ -262,14 +262,14 @@ def test_one_video_the_codec_does_not_fit_stopped_a_batch_half_way(tiny_model: P
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_named_pipe_was_waited_for(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_named_pipe_is_not_waited_for(tiny_model: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     report = stylize([tmp_path / "pipe.mp4"], tiny_model, tmp_path / "out.mp4")
     assert report.skipped == [(tmp_path / "pipe.mp4", "not a regular file")]
 
 
 @pytest.mark.parametrize("options", [{"smooth": True}, {"codec": "vp9"}, {"start": 1}, {"end": 2}])
-def test_options_of_videos_were_ignored_with_pictures(
+def test_options_of_videos_are_refused_with_pictures(
     tiny_model: Path, tmp_path: Path, options: dict[str, object]
 ) -> None:
     encode_picture(tmp_path / "a.png", corners(20, 30))

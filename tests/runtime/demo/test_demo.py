@@ -331,7 +331,7 @@ def test_cancel_did_nothing_during_an_upload(page: Any, tmp_path: Path) -> None:
     assert not page.get_by_role("alert").is_visible()
 
 
-def test_nothing_showed_that_the_first_picture_was_being_opened(page: Any, tmp_path: Path) -> None:
+def test_the_page_shows_that_the_first_picture_is_being_opened(page: Any, tmp_path: Path) -> None:
     page.route("**/api/open", lambda route: None)
     page.set_input_files("#picture-file", picture(tmp_path / "a.png"))
     page.get_by_text("Opening…").wait_for()

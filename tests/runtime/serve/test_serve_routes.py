@@ -177,12 +177,12 @@ def test_web_pages_of_other_origins_are_not_let_in(server: Running) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_head_was_not_allowed(server: Running) -> None:
+def test_head_answers_as_get_does_without_the_body(server: Running) -> None:
     for path in ("/healthz", "/readyz", "/v1/models", "/metrics"):
         answer = server.client.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_of_a_repeated_parameter_the_last_was_taken(server: Running) -> None:
+def test_a_repeated_parameter_is_refused(server: Running) -> None:
     answer = server.client.post("/v1/stylize?size=64&size=65", content=encoded(noise(8, 9)))
     assert_refused(answer, 422, "unprocessable", "size: given twice")

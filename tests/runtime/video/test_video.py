@@ -311,7 +311,9 @@ def test_frames_that_cannot_be_used_leave_the_one_before_on_screen(
     assert look(tmp_path / "out.mp4").seconds == pytest.approx([0, 0.08, 0.16])
 
 
-def test_broken_frames_at_the_ends_left_a_gap_or_cut_the_film(negative: Stylizer, tmp_path: Path) -> None:
+def test_broken_frames_at_the_ends_leave_no_gap_and_do_not_cut_the_film(
+    negative: Stylizer, tmp_path: Path
+) -> None:
     paths = [tmp_path / f"{n}.png" for n in range(6)]
     for path in paths:
         encode_picture(path, corners(48, 64))

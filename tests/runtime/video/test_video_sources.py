@@ -120,7 +120,7 @@ def numbers(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
 @pytest.mark.parametrize("frames", [3, 30])
-def test_a_clip_whose_sound_came_first_lost_its_last_frames(
+def test_a_clip_whose_sound_comes_first_keeps_its_last_frames(
     negative: Stylizer, tmp_path: Path, suffix: str, frames: int
 ) -> None:
     clip = film(tmp_path / f"in{suffix}", frames, sound_first=True, at=[])
