@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,16 @@ from fast_nst.pictures.metadata import Resolution, exif_with_resolution, read_ex
 from fast_nst.pictures.opening import load, open_picture
 from fast_nst.pictures.source import Source, source_color
 from fast_nst.pictures.srgb import srgb_profile, to_srgb
+from fast_nst.pictures.tiff_exif import with_details, without_details
 from fast_nst.pictures.wide import wide_samples
 
 _KEEPS_METADATA = frozenset(("JPEG", "PNG", "WEBP", "TIFF", "AVIF"))  # EXIF and ICC
 _HAS_RESOLUTION = frozenset(("JPEG", "PNG", "TIFF", "BMP"))  # a place for it besides EXIF
+# What Pillow's encoders raise where they do not take a picture, or what goes along with it.
+ENCODER_ERRORS = (
+    *(OSError, ValueError, KeyError, OverflowError, SystemError),
+    *(RuntimeError, SyntaxError, struct.error),
+)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -172,7 +179,7 @@ def save_options(
     elif resolution is not None:
         exif = exif_with_resolution(exif, resolution)
     if exif and kind in _KEEPS_METADATA and not (kind == "JPEG" and len(exif) > 65_000):
-        options["exif"] = exif
+        options["exif"] = without_details(exif) if kind == "TIFF" else exif
     return options
 
 
@@ -182,9 +189,10 @@ def _encode(
     buffer = io.BytesIO()
     try:
         image.save(buffer, kind, **save_options(kind, quality, exif, resolution))
-    except (OSError, ValueError, KeyError, OverflowError, SystemError) as error:
+        data = buffer.getvalue()
+        return with_details(data, exif) if exif and kind == "TIFF" else data
+    except ENCODER_ERRORS as error:
         size = f"{image.width}x{image.height}"
         raise UnsuitableFormat(
             f"cannot write {name}: {size} pixels do not go into {kind} ({one_line(error)})"
         ) from error
-    return buffer.getvalue()

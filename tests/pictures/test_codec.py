@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_pictures import noise, saved, smooth
 from PIL import Image, ImageCms, PngImagePlugin, features
+from PIL.ExifTags import IFD, Base
 
 from fast_nst.errors import UserError
 from fast_nst.pictures import (
@@ -209,6 +210,35 @@ def test_exif_is_kept_where_the_format_carries_it(tmp_path: Path, suffix: str) -
     encode_picture(tmp_path / f"a.{suffix}", smooth(), exif=exif.tobytes())
     with Image.open(tmp_path / f"a.{suffix}") as image:
         assert image.getexif()[MAKE] == "Camera"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", AVIF])
+def test_exposure_and_place_of_a_photograph_are_kept(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Camera"
+    exif.get_ifd(IFD.Exif).update({Base.DateTimeOriginal: "2020:01:02 03:04:05", Base.ExposureTime: 0.01})
+    exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (48.0, 8.0, 30.5)})
+    photograph = decode_picture(saved(Image.fromarray(smooth()), "JPEG", exif=exif))
+    path = tmp_path / f"a.{suffix}"
+    encode_picture(path, smooth(), exif=photograph.exif, resolution=(300, 300))
+    with Image.open(path) as image:
+        assert image.info.get("compression") in (None, "tiff_adobe_deflate")
+        told = image.getexif()
+        assert (told[MAKE], dict(told.get_ifd(IFD.GPSInfo))) == ("Camera", {1: "N", 2: (48.0, 8.0, 30.5)})
+        assert told.get_ifd(IFD.Exif)[Base.DateTimeOriginal] == "2020:01:02 03:04:05"
+        assert told.get_ifd(IFD.Exif)[Base.ExposureTime] == 0.01
+    assert np.abs(decode_picture(path).pixels.astype(int) - smooth()).mean() < 3
+
+
+def test_what_an_encoder_does_not_take_is_said_of_the_one_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Error setting from dictionary")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(UnsuitableFormat, match=r"a\.tif.*Error setting"):
+        encode_picture(tmp_path / "a.tif", smooth())
 
 
 def test_tiffs_own_layout_tags_do_not_get_into_a_jpeg(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from fast_nst.pictures import (
     writable_format,
 )
 from fast_nst.pictures.alpha import rgba
-from fast_nst.pictures.codec import save_options, upright_pixels
+from fast_nst.pictures.codec import ENCODER_ERRORS, save_options, upright_pixels
 from fast_nst.pictures.opening import load
 from fast_nst.pictures.source import source_color
 from fast_nst.runtime.scratch import Plane
@@ -134,7 +134,7 @@ def write_animation(
     buffer = io.BytesIO()
     try:
         frames.save(buffer, kind, save_all=True, duration=times, **options)
-    except (OSError, ValueError, KeyError, OverflowError, SystemError) as error:
+    except ENCODER_ERRORS as error:
         size = f"{frames.n_frames} frames of {frames.width}x{frames.height} pixels"
         raise UnsuitableFormat(
             f"cannot write {path}: {size} do not go into {kind} ({one_line(error)})"
