@@ -80,7 +80,7 @@ def decoder_of(stream: VideoStream) -> VideoCodecContext:
     import av
 
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
+    if name is None or _told(stream, "alpha_mode") != "1":
         return stream.codec_context
     try:
         decoder = av.CodecContext.create(name, "r")
@@ -94,7 +94,12 @@ def frames_of(stream: VideoStream) -> int | None:
     """How many packets of one frame each a file says that there are, None if it does not."""
     if stream.codec_context.name in _PACKETS_WITHOUT_FRAMES:
         return None
-    return stream.frames or int(stream.metadata.get("NUMBER_OF_FRAMES") or 0) or None
+    return stream.frames or int(_told(stream, "number_of_frames") or 0) or None
+
+
+def _told(stream: VideoStream, tag: str) -> str | None:
+    """A tag of the stream; programs write their names in upper or lower case."""
+    return next((value for name, value in stream.metadata.items() if name.lower() == tag), None)
 
 
 def begin_of(container: InputContainer) -> Fraction:
