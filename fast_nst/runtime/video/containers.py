@@ -23,6 +23,7 @@ _DEMUXERS = (
 )
 # Their packets may hold frames that are never shown, or two of them.
 _PACKETS_WITHOUT_FRAMES = ("vp8", "vp9", "mpeg4", "msmpeg4v3")
+_CLOCK_WRAPS = ("mpegts", "mpeg")
 _ATTACHED_PICTURE = 0x400  # libavformat's AV_DISPOSITION_ATTACHED_PIC: cover art
 
 
@@ -103,13 +104,17 @@ def _told(stream: VideoStream, tag: str) -> str | None:
 
 
 def begin_of(container: InputContainer) -> Fraction:
-    """When the first of its streams begins, in seconds; what comes before zero is cut by players."""
+    """When the first of its streams begins, in seconds; what comes before zero is cut by players.
+
+    Not where zero is only where a clock of 33 bits wraps: libav counts what lies before it as negative.
+    """
     starts = [
         stream.start_time * stream.time_base
         for stream in container.streams
         if stream.type in ("video", "audio") and stream.start_time is not None and stream.time_base
     ]
-    return max(Fraction(0), min(starts, default=Fraction(0)))
+    first = min(starts, default=Fraction(0))
+    return first if container.format.name in _CLOCK_WRAPS else max(Fraction(0), first)
 
 
 def length_of(container: InputContainer) -> Fraction:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from generated_clips import make_clip
+from generated_clips import look, make_clip
 
+from fast_nst import Stylizer
 from fast_nst.runtime.video.containers import decoder_of, open_container
+from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 
 @pytest.mark.parametrize("tag", ["alpha_mode", "ALPHA_MODE"])
@@ -24,3 +27,18 @@ def test_alpha_beside_the_picture_is_decoded_however_its_tag_is_spelled(
         decoder = decoder_of(stream)
         frames = [frame for packet in container.demux(stream) for frame in decoder.decode(packet)]
     assert {frame.format.name for frame in frames} == {"yuva420p"}
+
+
+@pytest.mark.parametrize("before", [1.0, 0.2])
+def test_no_frame_is_lost_where_the_clock_of_a_transport_stream_wraps(
+    tiny_model: Path, tmp_path: Path, before: float
+) -> None:
+    tick = Fraction(1, 90_000)
+    begin = 2**33 - round(before / tick)
+    times = [begin + 3600 * index for index in range(40)]
+    make_clip(tmp_path / "in.ts", 40, pts=times, time_base=tick)
+    stylizer = Stylizer(tiny_model, threads=1)
+    report = stylize_video(stylizer, tmp_path / "in.ts", tmp_path / "out.mp4", VideoOptions(strength=0.0))
+    assert (report.frames, report.problem) == (40, None)
+    seen = look(tmp_path / "out.mp4")
+    assert seen.seconds == pytest.approx([index / 25 for index in range(40)], abs=0.001)
