@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from fast_nst.runtime.video.containers import rate_of
 
 if TYPE_CHECKING:
+    from av import VideoStream
     from av.packet import Packet
 
 _BACK = Fraction(1, 10)  # seconds a stream's decoding times never go back by while its clock runs
@@ -53,11 +56,18 @@ class Clock:
                 self._shifts = [self._shifts[-1], shift]
         self._move(packet, shift)
         if kind != "subtitle":
+            length = self._length(packet, own + shift)
             self._last[index] = own + shift
-            length = (packet.duration or 0) * packet.time_base
             self._next[index] = own + shift + length
             shown = own + shift if packet.pts is None else packet.pts * packet.time_base
             self._end[index] = max(self._end.get(index, shown), shown + length)
+
+    def _length(self, packet: Packet, time: Fraction) -> Fraction:
+        """In seconds; transport streams do not state it of pictures, whose neighbors tell, or the rate."""
+        if packet.duration or packet.stream.type != "video":
+            return (packet.duration or 0) * packet.time_base
+        apart = time - self._last.get(packet.stream.index, time)
+        return apart if 0 < apart < _BACK else 1 / rate_of(cast("VideoStream", packet.stream))
 
     def _move(self, packet: Packet, shift: Fraction) -> None:
         if shift:

@@ -68,6 +68,7 @@ def film(
     bit_rate: int = 96_000,
     sound_first: bool = False,
     without: tuple[float, float] = (0, 0),
+    time_base: Fraction = Fraction(1, 25),
     **muxing: str,
 ) -> Path:
     """25 numbered frames a second with B-frames, and tones; sound packets `without` a span are left out."""
@@ -81,6 +82,7 @@ def film(
         audio = add_sound() if sound_first else None
         video = output.add_stream("libx264", rate=25, options=settings)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.time_base = time_base
         audio = audio or add_sound()
 
         def mux_sound(packets: list[av.Packet]) -> None:
@@ -166,6 +168,17 @@ def test_joined_transport_streams_play_one_after_the_other(
     assert np.diff(after.seconds) == pytest.approx(np.full(74, 0.04), abs=0.002)
     expected = [after.seconds[0] + moment for moment in (0.4, 1.6, 2.2, 2.8)]
     assert heard(tmp_path / "out.mp4") == pytest.approx(expected, abs=0.045)  # two AAC packets at the joint
+
+
+def test_sound_and_picture_stay_in_step_over_many_joints(negative: Stylizer, tmp_path: Path) -> None:
+    """Packets of pictures state no duration where the encoder's ticks are not its frames."""
+    part = film(tmp_path / "part.ts", 30, at=[0.4, 0.8], time_base=Fraction(1, 90_000))
+    (tmp_path / "in.ts").write_bytes(part.read_bytes() * 6)
+    report = run(negative, tmp_path / "in.ts", tmp_path / "out.mp4")
+    assert (report.frames, report.problem) == (180, None)
+    seconds = look(tmp_path / "out.mp4").seconds
+    expected = [seconds[30 * index] + begin for index in range(6) for begin in (0.4, 0.8)]
+    assert heard(tmp_path / "out.mp4") == pytest.approx(expected, abs=0.03)
 
 
 def test_a_part_of_joined_transport_streams_is_cut_by_the_time_they_play(
