@@ -20,6 +20,8 @@ _DEEP = {"mp4": ("hevc", "av1"), "mov": ("hevc",), "matroska": ("hevc", "av1"), 
 _H264_PRESET = "superfast"
 WITH_CAPTIONS = ("h264",)
 _FASTEST = {"av1": 240}  # frames per second that SVT-AV1 takes
+# SVT-AV1 4.1 never ends where one side is at most this, and the other more than a superblock.
+_AV1_NARROW, _AV1_BLOCK = 24, 64
 
 
 def choose_codec(muxer: str, codec: str | None) -> str:
@@ -109,6 +111,11 @@ def pixel_format(codec: str, clip: Clip) -> str:
     # 4:2:0 plays everywhere, but its sides are even in H.264 and HEVC; 4:4:4 keeps an odd size as it is.
     odd = codec in ("h264", "hevc") and (clip.width % 2 or clip.height % 2)
     return ("yuv444p" if odd else "yuv420p") + ("10le" if clip.deep else "")
+
+
+def takes_size(codec: str, width: int, height: int) -> bool:
+    """False for a size that an encoder does not refuse by itself, and never finishes."""
+    return codec != "av1" or min(width, height) > _AV1_NARROW or max(width, height) <= _AV1_BLOCK
 
 
 def rate_for(codec: str, rate: Fraction) -> Fraction:

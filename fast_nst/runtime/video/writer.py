@@ -14,7 +14,14 @@ import numpy as np
 from fast_nst.errors import UserError
 from fast_nst.pictures import UnsuitableFormat
 from fast_nst.runtime.video.clips import Clip, Step
-from fast_nst.runtime.video.codecs import WITH_ALPHA, WITH_CAPTIONS, encoder_for, pixel_format, rate_for
+from fast_nst.runtime.video.codecs import (
+    WITH_ALPHA,
+    WITH_CAPTIONS,
+    encoder_for,
+    pixel_format,
+    rate_for,
+    takes_size,
+)
 from fast_nst.runtime.video.containers import reason_of
 from fast_nst.runtime.video.frames import FrameMaker
 from fast_nst.runtime.video.gif import GIF_TICK, Delays, Palettes, Shown, loop_count
@@ -175,11 +182,14 @@ class VideoWriter:
         if codec != "gif":
             tags = clip.color.tags
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = tags
+        size = f"{clip.width}x{clip.height} pixels at {float(rate):g} frames per second"
+        unsuitable = UnsuitableFormat(f"cannot write {self._name}: {codec} does not take {size}")
+        if not takes_size(codec, clip.width, clip.height):
+            raise unsuitable
         try:
             context.open()
         except (OSError, ValueError, av.FFmpegError) as error:
-            size = f"{clip.width}x{clip.height} pixels at {float(rate):g} frames per second"
-            raise UnsuitableFormat(f"cannot write {self._name}: {codec} does not take {size}") from error
+            raise unsuitable from error
         return stream
 
     def _copy(self, packet: Packet) -> None:

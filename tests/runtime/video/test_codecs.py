@@ -1,0 +1,50 @@
+"""What encoders take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from generated_clips import look, make_clip
+
+from fast_nst import Stylizer
+from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
+
+APART = """
+import sys
+from pathlib import Path
+from fast_nst import Stylizer
+from fast_nst.errors import UserError
+from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
+model, source, target = sys.argv[1:]
+try:
+    stylize_video(Stylizer(model, threads=1), source, target, VideoOptions(strength=0.0, codec="av1"))
+except UserError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 320), (66, 24)])
+def test_a_size_that_an_encoder_would_hang_on_is_refused_by_name(
+    tiny_model: Path, tmp_path: Path, height: int, width: int
+) -> None:
+    """In a process of its own: one that hangs cannot be stopped from within."""
+    clip, target = make_clip(tmp_path / "in.mp4", 6, (height, width)), tmp_path / "out.mkv"
+    command = [sys.executable, "-c", APART, str(tiny_model), str(clip), str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert run.stderr == (
+        f"cannot write {target}: av1 does not take {width}x{height} pixels at 25 frames per second\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 64), (26, 66), (8, 8)])
+def test_small_sizes_that_it_takes_are_written(
+    tiny_model: Path, tmp_path: Path, height: int, width: int
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 6, (height, width))
+    options = VideoOptions(strength=0.0, codec="av1")
+    assert stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / "out.mkv", options).frames == 6
+    assert look(tmp_path / "out.mkv").pixels[5].shape == (height, width, 3)
