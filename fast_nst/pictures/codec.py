@@ -66,8 +66,9 @@ def decode_picture(
 ) -> Picture:
     """Decode a file, the bytes of one, or a PIL image into sRGB uint8 [H, W, 3].
 
-    An animation gives its first frame, wide grey (16 bits, floats) is scaled by its range. `alpha` is
-    "keep", or the color that lies under what is transparent.
+    An animation gives its first frame. Grey of floats is read as 0 to 1 or to 255 and clipped, which is
+    said; wider numbers are scaled by their range. `alpha` is "keep", or the color that lies under what is
+    transparent.
     `max_pixels` guards against decompression bombs; None takes Pillow's own limit (179 million).
 
     Raises UnreadablePicture, one line naming the file and the reason; TooManyPixels, one of its kind,
@@ -78,16 +79,22 @@ def decode_picture(
         wide = wide_samples(image, color)
         load(image)
         exif, orientation = read_exif(image)
-        pixels, opacity = upright_pixels(image, color, wide, orientation, alpha)
+        name = str(source) if isinstance(source, str | Path) else "the picture"
+        pixels, opacity = upright_pixels(image, color, wide, orientation, alpha, name)
         resolution = read_resolution(image, orientation)
         return Picture(pixels, exif, image.format or "", opacity, resolution)
 
 
 def upright_pixels(
-    image: Image.Image, color: Source, wide: np.ndarray | None, orientation: int, alpha: str
+    image: Image.Image,
+    color: Source,
+    wide: np.ndarray | None,
+    orientation: int,
+    alpha: str,
+    name: str = "the picture",
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """A loaded picture, or the frame it stands at, as the `pixels` and `opacity` of a Picture."""
-    rgb, opacity = to_srgb(image, color, wide)
+    rgb, opacity = to_srgb(image, color, wide, name)
     ground = ground_color(alpha)
     if opacity is not None and ground is not None:
         rgb, opacity = over(rgb, opacity, ground), None

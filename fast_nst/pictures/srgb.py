@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator
 from functools import cache
 
@@ -11,24 +12,31 @@ from PIL import Image, ImageCms
 
 from fast_nst.pictures.spaces import Space, space_to_srgb
 
+logger = logging.getLogger("fast_nst")
+
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
 _BAND = 2**20  # pixels at once
+_WHITES = (1.0, 255.0)  # of floats
 
 
 def to_srgb(
-    image: Image.Image, source: bytes | Space | None, wide: np.ndarray | None = None
+    image: Image.Image,
+    source: bytes | Space | None,
+    wide: np.ndarray | None = None,
+    name: str = "the picture",
 ) -> tuple[Image.Image, Image.Image | None]:
     """Any mode Pillow knows -> mode RGB in sRGB, and the opacity (mode L) where there is any.
 
     `source` is an ICC profile, which is ignored if it is unusable, a space told by numbers, or None for
     sRGB. `wide` holds the samples where Pillow has dropped their lower halves: uint16 [H, W, 3 or 4].
+    `name` is what warnings call it.
     """
     if wide is not None:
         space = source if isinstance(source, Space) else Space()
         rgb = Image.fromarray(space_to_srgb(wide[..., :3], space))
         return rgb, (Image.fromarray(_upper_half(wide[..., 3])) if wide.shape[2] == 4 else None)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_wide_grey(image, source)
+        return _from_wide_grey(image, source, name)
     alpha = None
     if image.has_transparency_data:
         grey = image.mode in ("1", "L", "LA", "La")
@@ -85,10 +93,10 @@ def _through_any_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _from_wide_grey(
-    image: Image.Image, source: bytes | Space | None
+    image: Image.Image, source: bytes | Space | None, name: str
 ) -> tuple[Image.Image, Image.Image | None]:
     """Grey of 16 or 32 bits, or floats; by bands, for floats of all would take many times its room."""
-    low, high = _range(image)
+    low, high = _range(image, name)
     hidden = image.info.get("transparency")
     tags = getattr(image, "tag_v2", None) or {}
     white_is_zero = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow sees to it for 8 bits
@@ -119,20 +127,28 @@ def _upper_half(codes: np.ndarray) -> np.ndarray:
     return np.rint(codes / np.float32(257)).astype(np.uint8)
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
-    """Black and white: those of the kind of the samples, or the least and the most if that is wider."""
-    least, most, kind = np.inf, -np.inf, "u"
+def _range(image: Image.Image, name: str) -> tuple[float, float]:
+    """Black and white: those of the kind of the samples; of integers the least and the most if that is wider.
+
+    Of floats white is 1 or 255, as most of them have it, and the range of what goes beyond both; a few
+    beyond are clipped. What is not plainly 0 to 1 is said, as of floats in RGB.
+    """
+    least, most, kind, counts = np.inf, -np.inf, "u", np.zeros(3, int)
     for _, values in _bands(image):
         kind = values.dtype.kind
         finite = values[np.isfinite(values)]
         if finite.size:
             least, most = min(least, float(finite.min())), max(most, float(finite.max()))
+            counts += np.bincount(np.digitize(finite[finite > 0], _WHITES, right=True), minlength=3)
     if least > most:  # not a number in it
         least, most = 0.0, 0.0
-    low, high = 0.0, 65535.0  # Pillow gives 16-bit data as 16-bit or as 32-bit integers
-    if kind == "f":
-        high = 1.0 if most <= 1.0 else 255.0
-    return (least, most) if least < low or most > high else (low, high)
+    if kind != "f":  # Pillow gives 16-bit data as 16-bit or as 32-bit integers
+        return (least, most) if least < 0 or most > 65535 else (0.0, 65535.0)
+    low, high = ((0.0, 1.0), (0.0, 255.0), (least, most))[int(counts.argmax())]
+    if high != 1 or least < 0 or most > 1:
+        words = "%s: float grey, read as %g (black) to %g (white), what is beyond clipped"
+        logger.warning(words, name, low, high)
+    return low, high
 
 
 def _to_16_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -140,5 +156,5 @@ def _to_16_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if values.dtype == np.uint16:
         return values
     with np.errstate(invalid="ignore"):  # signaling NaNs of a damaged file
-        numbers = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+        numbers = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low).clip(low, high)
     return np.rint((numbers - low) * (65535.0 / (high - low or 1.0))).astype(np.uint16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,15 +83,28 @@ def test_32_bit_grey_beyond_16_bits_keeps_its_extremes() -> None:
     [
         ([0.0, 0.5, 1.0], [0, 128, 255]),
         ([0.0, 100.0, 255.0], [0, 100, 255]),
-        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([-1.0, 0.0, 1.0], [0, 0, 255]),
+        ([0.25, 0.5, 1.5], [64, 128, 255]),
+        ([-0.01, 0.5, 0.25], [0, 128, 64]),
+        ([30.0, 100.0, 3e6], [30, 100, 255]),
+        ([-1000.0, 1000.0, 3000.0], [0, 128, 255]),
         ([np.nan, 0.25, np.inf], [0, 64, 255]),
         ([np.nan, np.nan, np.nan], [0, 0, 0]),
         ([1e30, 1e30, 1e30], [0, 0, 0]),
     ],
 )
-def test_float_grey_is_scaled_by_its_range(values: list[float], expected: list[int]) -> None:
+def test_float_grey_is_read_by_most_of_it(values: list[float], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], np.float32))
     assert decode_picture(image).pixels[0, :, 0].tolist() == expected
+
+
+def test_float_grey_that_is_clipped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, values in (("plain.tif", [0.0, 0.5, 1.0]), ("beyond.tif", [0.25, 0.5, 1.5])):
+        Image.fromarray(np.array([values], np.float32)).save(tmp_path / name)
+        decode_picture(tmp_path / name)
+    said = [record.message for record in caplog.records if record.name == "fast_nst"]
+    path = tmp_path / "beyond.tif"
+    assert said == [f"{path}: float grey, read as 0 (black) to 1 (white), what is beyond clipped"]
 
 
 def test_wide_gamut_profile_is_converted_to_srgb() -> None:
