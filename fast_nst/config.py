@@ -10,6 +10,7 @@ import yaml
 
 from fast_nst.data.content import BUILTIN, DataConfig, is_picture_source
 from fast_nst.errors import UserError
+from fast_nst.files import real_path
 from fast_nst.losses.config import LossConfig
 from fast_nst.networks.transform import TransformConfig
 
@@ -188,4 +189,4 @@ def _same_path(new: Any, old: Any) -> bool:
     """Whether two spellings name one existing file or folder."""
     if not isinstance(new, str) or not isinstance(old, str) or not Path(new).exists():
         return False
-    return Path(new).resolve() == Path(old).resolve()
+    return real_path(Path(new)) == real_path(Path(old))

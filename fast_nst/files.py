@@ -83,6 +83,11 @@ def partial_of(path: Path) -> Path:
     return path.with_name(stem + ending)
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path behind all links; where they lead in a circle no error, as of Path.resolve."""
+    return Path(os.path.realpath(path))
+
+
 def flush(path: Path) -> None:
     """Force a file or a folder's list of names to disk: a power cut must not find a renamed, empty file."""
     if path.is_dir() and os.name == "nt":

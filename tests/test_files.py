@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fast_nst.files import partial_of, whole_file
+from fast_nst.files import partial_of, real_path, whole_file
 
 
 def test_weights_are_as_readable_as_any_new_file(tmp_path: Path) -> None:
@@ -33,3 +33,11 @@ def test_a_partial_files_name_fits_where_the_files_does(tmp_path: Path) -> None:
         partial = partial_of(tmp_path / name)
         partial.touch()
         assert partial.name.endswith(".partial.mp4")
+
+
+def test_links_that_lead_in_a_circle_have_a_real_path(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to(tmp_path)
+    assert real_path(tmp_path / "a").parent == tmp_path.resolve()
+    assert real_path(tmp_path / "c" / "d") == tmp_path.resolve() / "d"

@@ -26,6 +26,7 @@ from fast_nst.evaluation.options import EvaluateOptions
 from fast_nst.evaluation.quality import UNCHANGED, named_models, open_models
 from fast_nst.evaluation.scorecard import MethodResult, Scorecard
 from fast_nst.evaluation.sharpness import octaves
+from fast_nst.files import real_path
 from fast_nst.losses.build import perceptual_loss, resolve_loss
 from fast_nst.losses.perceptual import floats
 from fast_nst.per_image.descent import Descent
@@ -58,7 +59,7 @@ def evaluate(models: Sequence[str], options: EvaluateOptions) -> Scorecard:
         torch.set_num_threads(options.threads)
     shown_at = sorted({min(SHOWN_AT, options.baseline), options.baseline} - {0})
     baselines = {at: f"baseline, {at} iterations" for at in shown_at}
-    theirs = f"{options.pictures.resolve().name}/" if options.pictures is not None else None
+    theirs = f"{real_path(options.pictures).name}/" if options.pictures is not None else None
     found = named_models(models)
     stylizers = open_models(found, options.threads)
     style = load_image(style_path(options.style), options.style_size)

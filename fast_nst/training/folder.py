@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from fast_nst.config import TrainConfig
 from fast_nst.errors import UserError, one_line
 from fast_nst.export import AVERAGE
-from fast_nst.files import flush, whole_file
+from fast_nst.files import flush, real_path, whole_file
 from fast_nst.networks.transform import TransformNetwork, load_transform, save_transform
 
 PREFIX = "step-"
@@ -118,7 +118,7 @@ def refuse_own_samples(config: TrainConfig) -> None:
     Raises:
         UserError: names both folders.
     """
-    if config.run_folder.resolve().is_relative_to(Path(config.content).resolve()):
+    if real_path(config.run_folder).is_relative_to(real_path(Path(config.content))):
         raise UserError(
             f"the run folder {config.run_folder} lies in the content folder {config.content}: its samples"
             " would be trained on; choose another --output"

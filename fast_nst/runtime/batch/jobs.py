@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
+from fast_nst.files import real_path
 from fast_nst.pictures import PICTURE_SUFFIXES, files_below, kinds_unread, picture_suffix, writable_format
 from fast_nst.runtime.video.animation import is_animated
 from fast_nst.runtime.video.media import (
@@ -143,7 +144,7 @@ def _once(files: list[Path]) -> list[Path]:
     """`**` goes through linked folders again and again; of each file the shortest path is kept."""
     first: dict[str, Path] = {}
     for path in sorted(files, key=lambda path: (len(path.parts), path)):
-        first.setdefault(os.path.join(os.path.realpath(path.parent), path.name), path)  # noqa: PTH118
+        first.setdefault(str(real_path(path.parent) / path.name), path)
     return sorted(first.values())
 
 
@@ -160,7 +161,7 @@ def _place(found: list[_Found], output: Path, format: str | None, keep_alpha: bo
         return [Job(named[0], output, "video")]
     jobs = []
     for item in found:
-        below = output / item.root.resolve().name if several_folders and item.is_folder else output
+        below = output / real_path(item.root).name if several_folders and item.is_folder else output
         for source, kind in item.files.items():
             target = below / source.relative_to(item.root)
             if to_frames:  # without a dot, or it could be taken for a video file
@@ -205,10 +206,10 @@ def tell_apart(jobs: list[Job]) -> list[Job]:
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:
-    sources = {path.resolve() for job in jobs for path in (job.source, *job.frames)}
+    sources = {real_path(path) for job in jobs for path in (job.source, *job.frames)}
     taken: dict[Path, Path] = {}
     for job in jobs:
-        if job.target.resolve() in sources:
+        if real_path(job.target) in sources:
             raise UserError(f"{job.target} would overwrite an input; choose another --output")
         if job.target in taken:
             raise UserError(
@@ -277,7 +278,7 @@ def _muxer_or_format(name: str) -> str:
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return real_path(path).is_relative_to(real_path(folder))
 
 
 def _fixed_part(pattern: str) -> Path:

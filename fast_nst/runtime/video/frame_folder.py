@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fast_nst.errors import UserError, one_line
+from fast_nst.files import real_path
 from fast_nst.pictures import KEEP, WRITABLE, Picture, UnreadablePicture, decode_picture, picture_bytes
 from fast_nst.runtime.video.clips import Clip, Step, Wanted, fit, resized
 from fast_nst.runtime.video.frames import picture_color
@@ -29,7 +30,7 @@ def check_replaceable(folder: Path) -> None:
     """UserError where frames cannot be written because a folder holds something else than frames."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; frames need a folder")
-    if folder.resolve() == Path.cwd():
+    if real_path(folder) == Path.cwd():
         raise UserError(f"{folder} is the folder you are in, which frames cannot replace; give another")
     for path in folder.iterdir() if folder.is_dir() else ():
         if not _is_frame(path) and path.name not in _LITTER:

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
-from fast_nst.files import partial_of, replace_folder, whole_file, whole_folder
+from fast_nst.files import partial_of, real_path, replace_folder, whole_file, whole_folder
 from fast_nst.pictures import UnsuitableFormat
 from fast_nst.pictures.alpha import ground_color
 from fast_nst.runtime.styles import Styles
@@ -279,7 +279,7 @@ def _open_target(
 def _move(partial: Path, target: Path) -> None:
     try:
         if partial.is_dir():
-            replace_folder(target.resolve(), partial)
+            replace_folder(real_path(target), partial)
         else:
             partial.replace(target)
     except OSError as error:

@@ -80,3 +80,18 @@ def test_planning_opens_no_picture_and_writes_nothing(inside: Path) -> None:
     [job] = plan_jobs(["in"], Path("out")).jobs
     assert job.target == Path("out/a.png")
     assert not Path("out").exists()
+
+
+def test_links_that_lead_in_a_circle_are_skipped_and_named(inside: Path, tiny_model: Path) -> None:
+    picture(inside / "in" / "a.png")
+    for name, other in (("x.png", "y.png"), ("y.png", "x.png"), ("x", "y"), ("y", "x")):
+        (inside / "in" / name).symlink_to(other)
+    options = StylizeOptions(model=str(tiny_model), output=inside / "done", threads=1)
+    report = stylize_files(["in"], options)
+    assert report.written == [inside / "done" / "a.png"]
+    assert [path.name for path, _ in report.skipped] == ["x.png", "y.png"]
+    assert "does not exist" in refusal(["in/x.png"], "new")
+    target = StylizeOptions(model=str(tiny_model), output=Path("in/x.png"), threads=1)
+    assert stylize_files(["in/a.png"], target).written == [Path("in/x.png")]
+    with pytest.raises(UserError, match="cannot write into in/x"):
+        stylize_files(["in/a.png"], StylizeOptions(model=str(tiny_model), output=Path("in/x"), threads=1))
