@@ -64,6 +64,8 @@ def replace_folder(path: Path, new: Path) -> None:
         with suppress(OSError):
             former.rename(path)
         raise
+    if former.is_symlink():  # that leads in a circle, or it would have been followed
+        former.unlink()
     shutil.rmtree(former, ignore_errors=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fast_nst.files import partial_of, real_path, whole_file
+from fast_nst.files import partial_of, real_path, whole_file, whole_folder
 
 
 def test_weights_are_as_readable_as_any_new_file(tmp_path: Path) -> None:
@@ -41,3 +41,11 @@ def test_links_that_lead_in_a_circle_have_a_real_path(tmp_path: Path) -> None:
     (tmp_path / "c").symlink_to(tmp_path)
     assert real_path(tmp_path / "a").parent == tmp_path.resolve()
     assert real_path(tmp_path / "c" / "d") == tmp_path.resolve() / "d"
+
+
+def test_a_folder_in_place_of_a_link_that_leads_in_a_circle_leaves_no_rubbish(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    with whole_folder(tmp_path / "a") as unfinished:
+        (unfinished / "file").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "file").exists()

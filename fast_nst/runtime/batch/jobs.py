@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from fast_nst.errors import UserError
 from fast_nst.files import real_path
 from fast_nst.pictures import PICTURE_SUFFIXES, files_below, kinds_unread, picture_suffix, writable_format
+from fast_nst.runtime.batch.patterns import fixed_part, matching_files
 from fast_nst.runtime.video.animation import is_animated
 from fast_nst.runtime.video.media import (
     ALL_SUFFIXES,
@@ -123,10 +123,8 @@ def _find(text: str, output: Path | None) -> _Found | None:
     if not glob.has_magic(text):
         raise UserError(f"input {text} does not exist")
     pattern = str(path.expanduser())
-    # Path.glob wants the fixed part and the pattern apart.
-    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    files = [match for match in matches if not match.is_dir() and not match.name.startswith(".")]
-    return _found(_fixed_part(pattern), _once(files), output, text, is_folder=False)
+    files = [path for path in matching_files(pattern) if not path.name.startswith(".")]
+    return _found(fixed_part(pattern), files, output, text, is_folder=False)
 
 
 def _found(root: Path, files: list[Path], output: Path | None, text: str, *, is_folder: bool) -> _Found:
@@ -138,14 +136,6 @@ def _found(root: Path, files: list[Path], output: Path | None, text: str, *, is_
     if not kinds:
         raise nothing_found(text, unread)
     return _Found(root, kinds, is_folder, unread)
-
-
-def _once(files: list[Path]) -> list[Path]:
-    """`**` goes through linked folders again and again; of each file the shortest path is kept."""
-    first: dict[str, Path] = {}
-    for path in sorted(files, key=lambda path: (len(path.parts), path)):
-        first.setdefault(str(real_path(path.parent) / path.name), path)
-    return sorted(first.values())
 
 
 def _place(found: list[_Found], output: Path, format: str | None, keep_alpha: bool) -> list[Job]:
@@ -279,10 +269,3 @@ def _muxer_or_format(name: str) -> str:
 
 def _is_inside(path: Path, folder: Path) -> bool:
     return real_path(path).is_relative_to(real_path(folder))
-
-
-def _fixed_part(pattern: str) -> Path:
-    """The folder in front of a pattern's first wildcard: photos/**/*.jpg -> photos."""
-    parts = Path(pattern).parts
-    count = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:count])
