@@ -66,7 +66,10 @@ class VideoReader:
             self._streams = [self.video, *others]
             self.copied = [stream for stream in others if copied(stream)]
             self._kind = self.container.format.name.split(",")[0]
-            self._packets = PacketReader(self.container, self._streams, self.video)
+            # Further pictures count where a file states one length for all that is in it.
+            videos = self.container.streams.video if self._states_one_length() else ()
+            counted = [stream for stream in videos if stream.index != self.video.index]
+            self._packets = PacketReader(self.container, [*self._streams, *counted], self.video)
             self._decoder = FrameDecoder(self.video, wanted.deinterlace, timed=self._kind != "avi")
             self._begin = self._shift = begin_of(self.container)
             self._cut = None if wanted.end is None else self._begin + wanted.end
@@ -232,6 +235,9 @@ class VideoReader:
             self._broken = "the file ends"
         elif missing and not self._wanted.start:
             self._missing = f"{missing} of its {stated} frames did not decode"
+
+    def _states_one_length(self) -> bool:
+        return self._kind in _STATE_THEIR_LENGTH and self.video.duration is None
 
     def _ends_early(self) -> bool:
         if self._kind not in _STATE_THEIR_LENGTH:
