@@ -88,6 +88,8 @@ def decoder_of(stream: VideoStream) -> VideoCodecContext:
     except av.codec.codec.UnknownCodecError as error:
         raise UserError(f"this PyAV has no decoder {name}; install av from PyPI") from error
     assert isinstance(decoder, av.VideoCodecContext)
+    for name in ("color_range", "color_primaries", "color_trc", "colorspace"):  # as the container tells them
+        setattr(decoder, name, getattr(stream.codec_context, name))
     return decoder
 
 

@@ -36,7 +36,8 @@ def color_of(frame: VideoFrame) -> Color:
     full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
     color_range = FULL if full else frame.color_range
     if matrix not in MATRICES:
-        matrix = _usual_matrix(frame.width, frame.height)
+        wide = frame.format.is_rgb and frame.color_primaries == BT2020
+        matrix = BT2020 if wide else _usual_matrix(frame.width, frame.height)
         # An RGB frame's tag cannot stay, nor that of a matrix which cannot be written (YCgCo, ICtCp).
         tagged = UNSPECIFIED if tagged == UNSPECIFIED and not frame.format.is_rgb else matrix
     if frame.format.is_rgb or frame.format.has_palette:
@@ -50,7 +51,7 @@ MAPPED = Color(BT709, False, (BT709, LIMITED, BT709, BT709))
 
 def is_hdr(frame: VideoFrame) -> bool:
     """Whether a frame's values are those of PQ or HLG."""
-    return frame.color_trc in (PQ, HLG) and not frame.format.is_rgb
+    return frame.color_trc in (PQ, HLG)
 
 
 def has_alpha(frame: VideoFrame) -> bool:
@@ -129,6 +130,8 @@ class PixelReader:
     def _tone_map(self, frame: VideoFrame) -> list[tuple[str, str]]:
         color = color_of(frame)
         said = f"colorspace={color.matrix}:range={'full' if color.full else 'limited'}"
+        if frame.format.is_rgb:
+            said = "colorspace=gbr:range=full"
         if frame.color_primaries == UNSPECIFIED:
             said += f":color_primaries={BT2020}"
         scale = f"{self._size[0]}:{self._size[1]}:flags={self._method(frame) | EXACT}"

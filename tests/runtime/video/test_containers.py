@@ -42,3 +42,17 @@ def test_no_frame_is_lost_where_the_clock_of_a_transport_stream_wraps(
     assert (report.frames, report.problem) == (40, None)
     seen = look(tmp_path / "out.mp4")
     assert seen.seconds == pytest.approx([index / 25 for index in range(40)], abs=0.001)
+
+
+@pytest.mark.parametrize("tags", [(9, 1, 9, 16), (1, 1, 1, 4)])
+def test_a_decoder_for_alpha_knows_the_colors_that_the_container_tells(
+    tmp_path: Path, tags: tuple[int, int, int, int]
+) -> None:
+    options = {"auto-alt-ref": "0"}
+    make_clip(tmp_path / "in.webm", 2, codec="libvpx-vp9", format="yuva420p", options=options, tags=tags)
+    with open_container(tmp_path / "in.webm") as container:
+        stream = container.streams.video[0]
+        decoder = decoder_of(stream)
+        assert decoder.name == "libvpx-vp9"
+        [frame, _] = [frame for packet in container.demux(stream) for frame in decoder.decode(packet)]
+    assert (frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc) == tags
