@@ -15,6 +15,8 @@ from fast_nst.runtime.video.containers import UnreadableVideo, open_container
 Kind = Literal["picture", "video"]
 _HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1")  # libav would take these for videos
 
+_JPEG, _JPEG_STREAMS = b"\xff\xd8\xff", (".mjpeg", ".mjpg")  # one JPEG after the other and nothing else
+
 # Suffix -> libavformat's muxer, for everything that can be written.
 WRITABLE_VIDEOS = {
     ".mp4": "mp4",
@@ -28,7 +30,7 @@ VIDEO_SUFFIXES = frozenset(
     (
         *WRITABLE_VIDEOS,
         *(".avi", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".wmv", ".asf"),
-        *(".flv", ".ogv", ".mxf", ".mjpeg", ".h264", ".h265", ".ivf", ".y4m"),
+        *(".flv", ".ogv", ".mxf", *_JPEG_STREAMS, ".h264", ".h265", ".ivf", ".y4m"),
     )
 )
 
@@ -36,8 +38,8 @@ VIDEO_SUFFIXES = frozenset(
 def kind_of(path: Path) -> Kind:
     """What a file holds, by its first bytes; a GIF of several frames is a video.
 
-    The name decides only for what is neither, or cannot be opened, so that the right reader says
-    what is wrong with it.
+    The name decides only whether a JPEG is the first of many, and for what is neither, or cannot be opened,
+    so that the right reader says what is wrong with it.
     """
     named: Kind = "video" if is_video_name(path) and not is_gif_name(path) else "picture"
     if not path.is_file():  # opening a named pipe would wait for ever
@@ -49,6 +51,8 @@ def kind_of(path: Path) -> Kind:
         return named
     if prefix.startswith(b"GIF8"):
         return "video" if _is_animated(path) else "picture"
+    if prefix.startswith(_JPEG) and path.suffix.lower() in _JPEG_STREAMS:
+        return "video"
     if looks_like_picture(prefix) or prefix[4:12] in _HEIF:
         return "picture"
     if named == "picture" and _decodes_as_video(path):
