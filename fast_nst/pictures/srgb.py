@@ -32,8 +32,11 @@ def to_srgb(
     `name` is what warnings call it.
     """
     if wide is not None:
-        space = source if isinstance(source, Space) else Space()
-        rgb = Image.fromarray(space_to_srgb(wide[..., :3], space))
+        colors = wide[..., :3]
+        if isinstance(source, Space):
+            rgb = Image.fromarray(space_to_srgb(colors, source))
+        else:
+            rgb = _through_any_profile(Image.fromarray(_upper_half(colors)), source)
         return rgb, (Image.fromarray(_upper_half(wide[..., 3])) if wide.shape[2] == 4 else None)
     if image.mode.startswith("I") or image.mode == "F":
         return _from_wide_grey(image, source, name)

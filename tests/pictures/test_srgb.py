@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +109,7 @@ def test_float_grey_that_is_clipped_is_said(tmp_path: Path, caplog: pytest.LogCa
     assert said == [f"{path}: float grey, read as 0 (black) to 1 (white), what is beyond clipped"]
 
 
-def test_wide_gamut_profile_is_converted_to_srgb() -> None:
+def swapped_profile() -> bytes:
     """A profile with red and green swapped stands for any that is not sRGB."""
     swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tags = int.from_bytes(swapped[128:132], "big")
@@ -115,10 +117,32 @@ def test_wide_gamut_profile_is_converted_to_srgb() -> None:
         name = bytes(swapped[index : index + 4])
         if name in (b"rXYZ", b"gXYZ"):
             swapped[index : index + 4] = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}[name]
-    described = bytes(swapped).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
+    return bytes(swapped).replace("sRGB".encode("utf-16-be"), "Swap".encode("utf-16-be"))
+
+
+def test_wide_gamut_profile_is_converted_to_srgb() -> None:
     red = Image.new("RGB", (4, 4), (255, 0, 0))
-    pixels = decode_picture(saved(red, icc_profile=described)).pixels
+    pixels = decode_picture(saved(red, icc_profile=swapped_profile())).pixels
     assert np.abs(pixels[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+
+
+def test_a_profile_counts_for_sixteen_bits_with_a_transparent_color() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + struct.pack(">6H", 60_000, 10_000, 257, 1, 2, 3)
+    data = b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
+            chunk(b"iCCP", b"icc\0\0" + zlib.compress(swapped_profile())),
+            chunk(b"tRNS", struct.pack(">3H", 1, 2, 3)) + chunk(b"IDAT", zlib.compress(row)),
+            chunk(b"IEND", b""),
+        ]
+    )
+    picture = decode_picture(data, alpha="keep")
+    assert picture.opacity is not None
+    assert picture.opacity.tolist() == [[255, 0]]
+    assert np.abs(picture.pixels[0, 0].astype(int) - (39, 233, 1)).max() <= 2
 
 
 @pytest.mark.parametrize("profile", [b"garbage", b"\0" * 200])
