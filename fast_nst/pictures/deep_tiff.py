@@ -11,6 +11,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 logger = logging.getLogger("fast_nst")
 
 _BITS, _PHOTOMETRIC, _FORMAT, _PROFILE = 258, 262, 339, 34675
+_BIG = 43  # in place of 42: a BigTIFF, whose numbers are twice as long
 _FORMATS = {1: "", 2: "signed ", 3: "float "}
 _COLORS = {0: "grey", 1: "grey", 2: "RGB", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -32,7 +33,10 @@ class DeepTiff(ImageFile.ImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         self._decoded = False
-        tags = TiffImagePlugin.ImageFileDirectory_v2(self.fp.read(8))
+        head = self.fp.read(8)
+        if _BIG in head[2:4]:
+            head += self.fp.read(8)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
         self.fp.seek(tags.next)
         tags.load(self.fp)
         bits = tags.get(_BITS, (1,))[0]

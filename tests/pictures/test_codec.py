@@ -432,6 +432,16 @@ def test_float_tiff_is_read_from_0_to_1_and_that_is_said(
     assert "float RGB" in said
 
 
+@pytest.mark.parametrize("big", [False, True])
+def test_float_tiff_is_read_however_large_a_file_its_header_allows(tmp_path: Path, big: bool) -> None:
+    vips = pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
+    values = np.array([[[0.8, 0.4, 0.2]]], np.float32)
+    image = vips.Image.new_from_array(values).copy(interpretation="rgb")
+    image.tiffsave(str(tmp_path / "a.tif"), bigtiff=big)
+    assert (tmp_path / "a.tif").read_bytes()[2] == (43 if big else 42)
+    assert decode_picture(tmp_path / "a.tif").pixels.tolist() == [[[204, 102, 51]]]
+
+
 def test_a_kind_of_tiff_that_is_not_read_is_named() -> None:
     pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
     assert reason(float_tiff(np.zeros((2, 2, 3)))) == "a TIFF of 64-bit float RGB is not read; convert it"
