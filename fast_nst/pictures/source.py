@@ -21,7 +21,7 @@ Source = bytes | Space | None
 _EXIF_IFD, _INTEROP_IFD = 0x8769, 0xA005
 _COLOR_SPACE, _GAMMA, _WHITE, _PRIMARIES, _INDEX = 0xA001, 0xA500, 318, 319, 1
 _SRGB_GAMMA = 0.45455  # what files in sRGB say for readers that know only this chunk
-_UNSPECIFIED, _QOI_LINEAR = (2, 2), 1
+_UNSPECIFIED = (2, 2)
 
 
 def source_color(image: Image.Image) -> Source:
@@ -57,9 +57,6 @@ def _from_container(image: Image.Image, stream: IO[bytes]) -> Source:
         stream.seek(0)
         nclx = nclx_of(stream)
         return h273_space(nclx[0], nclx[1]) if nclx and nclx[:2] != _UNSPECIFIED else None
-    if image.format == "QOI":
-        stream.seek(13)
-        return Space(transfer=1.0) if stream.read(1) == bytes([_QOI_LINEAR]) else None
     return None
 
 

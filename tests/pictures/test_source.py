@@ -334,3 +334,11 @@ def test_sdr_photograph_through_hdr_codes_is_itself() -> None:
     codes = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375 * 65535
     back = decode_picture(png(cicp(9, 16), pixels=np.rint(codes).astype(np.uint16))).pixels
     assert np.abs(back.astype(int) - pixels).max() <= 2
+
+
+def test_a_qoi_file_is_srgb_whatever_its_header_says() -> None:
+    """Its byte for the color space is informative only, by the format's specification."""
+    for told in (0, 1):
+        data = bytearray(saved(Image.new("RGB", (4, 4), SRGB), "QOI"))
+        data[13] = told
+        assert color_of(bytes(data)) == list(SRGB)
