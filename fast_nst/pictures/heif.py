@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"MiHE")
 # Kind of item -> libav's decoder, and the property that it needs.
 _CODECS = {b"hvc1": ("hevc", b"hvcC"), b"av01": ("libdav1d", b"av1C"), b"avc1": ("h264", b"avcC")}
+_UNSPECIFIED = 2
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
 
@@ -150,7 +151,10 @@ class HeifPicture(ImageFile.ImageFile):
             return self._decode_grid(item, parts, pixel_format)
         width, height = self._size_of(item)
         frame = _decode_frame(found, self._stream, item, width, height)
-        return _to_array(frame, self._color, pixel_format)[:height, :width]
+        matrix, full = (
+            self._color[2:] if self._color is not None else (frame.colorspace, _is_full(frame, kind))
+        )
+        return _to_array(frame, matrix, full, pixel_format)[:height, :width]
 
     def _decode_grid(self, item: int, parts: list[int], pixel_format: str) -> np.ndarray:
         data = self._found.read(self._stream, item)
@@ -186,10 +190,18 @@ def _decode_frame(found: ItemFile, stream: Any, item: int, width: int, height: i
     return frames[0]
 
 
-def _to_array(frame: VideoFrame, color: tuple[int, int, int, bool] | None, pixel_format: str) -> np.ndarray:
-    """RGB by the file's word, else the stream's, else as MIAF (ISO/IEC 23000-22) has it: BT.601, full."""
-    matrix = color[2] if color is not None else frame.colorspace
-    full = color[3] if color is not None else frame.color_range != LIMITED
+def _is_full(frame: VideoFrame, kind: bytes) -> bool:
+    """The range by the stream's word, else as MIAF (ISO/IEC 23000-22) has it: full.
+
+    Of an HEVC stream that says nothing libav says limited, so that only counts beside another signal.
+    """
+    said = (frame.colorspace, frame.color_primaries, frame.color_trc)
+    silent = kind == b"hvc1" and said == (_UNSPECIFIED,) * 3
+    return silent or frame.color_range != LIMITED
+
+
+def _to_array(frame: VideoFrame, matrix: int, full: bool, pixel_format: str) -> np.ndarray:
+    """RGB; by the matrix of BT.601, as MIAF has it, where none that is known is said."""
     rgb = frame.format.is_rgb
     converted = frame.reformat(
         format=pixel_format,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fast_nst.pictures import Picture, UnreadablePicture, decode_picture, looks_like_picture
+from fast_nst.pictures.srgb import srgb_profile
 
 
 def close(data: bytes, pixels: np.ndarray) -> bool:
@@ -42,6 +43,13 @@ def test_range_and_matrix_are_the_files() -> None:
     for nclx in ((1, 13, 6, True), (1, 13, 1, False), (1, 13, 5, False), (9, 13, 9, True)):
         data = heic(photograph(), nclx=(1, *nclx[1:]))
         assert close(data, photograph())
+
+
+@pytest.mark.parametrize("icc", [None, srgb_profile()])
+def test_a_file_that_says_nothing_of_its_range_is_of_full_range(icc: bytes | None) -> None:
+    pixels = np.full((64, 64, 3), (200, 60, 60), np.uint8)
+    decoded = decode_picture(heic(pixels, nclx=None, icc=icc)).pixels
+    assert np.abs(decoded.astype(int) - pixels).max() <= 2
 
 
 def test_turned_mirrored_and_cropped_as_the_file_says() -> None:
