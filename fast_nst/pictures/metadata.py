@@ -46,6 +46,8 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, int]:
 def read_resolution(image: Image.Image, orientation: int) -> Resolution | None:
     """How large the upright picture is meant to be printed, None where the file does not say."""
     try:
+        if image.format == "TIFF" and not {*_RESOLUTION[:2]} <= {*getattr(image, "tag_v2", ())}:
+            return None  # where they are missing Pillow makes 1 up
         dpi = image.info.get("dpi")
         if dpi is None or (
             image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in _JFIF_UNITS

@@ -331,7 +331,7 @@ def test_print_size_goes_along(tmp_path: Path, suffix: str) -> None:
 def test_a_file_that_says_no_resolution_gets_none(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[MAKE] = "Camera"
-    for kind in ("JPEG", "PNG", "WEBP"):
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
         assert decode_picture(saved(Image.fromarray(smooth()), kind, exif=exif)).resolution is None
     with Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "PNG"))) as image:
         assert decode_picture(image).resolution is None
