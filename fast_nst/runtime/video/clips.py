@@ -88,6 +88,8 @@ class Wanted:
     """HDR is brought into the range of SDR."""
     deinterlace: bool = True
     """Interlaced frames are made whole."""
+    srgb: bool = False
+    """Colors of SDR are brought to sRGB, for what has no tags to say that they are others."""
 
 
 def resized(values: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:

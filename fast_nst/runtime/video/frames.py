@@ -10,6 +10,7 @@ from PIL import Image
 
 from fast_nst.pictures.alpha import bleed, ground_color, over
 from fast_nst.pictures.h273 import BICUBIC, EXACT, FULL, HLG, LANCZOS, LIMITED, MATRICES, PQ
+from fast_nst.pictures.spaces import Space, h273_space, space_to_srgb
 from fast_nst.runtime.video.clips import Clip, Color, Wanted
 from fast_nst.runtime.video.filters import Chain
 
@@ -84,7 +85,7 @@ class PixelReader:
     """Decoded frames to upright uint8 RGB of one size, in libav's threads.
 
     `width` and `height` are those of the result, after the turn; `codec` is the name of libav's decoder.
-    HDR comes tone-mapped where `wanted` asks for it.
+    HDR comes tone-mapped, other SDR in sRGB where `wanted` asks for it.
     """
 
     def __init__(self, width: int, height: int, turn: Turn, codec: str, wanted: Wanted) -> None:
@@ -102,25 +103,30 @@ class PixelReader:
             (frame,) = self._sited.push(frame)
         if is_hdr(frame) and self._wanted.tone_map:
             (rgb,) = self._mapped.push(frame)
+            pixels = rgb.to_ndarray()
+        elif self._wanted.srgb and not (space := h273_space(frame.color_primaries, frame.color_trc)).is_srgb:
+            rgb = self._to_rgb(frame, "16le")
+            pixels = _to_srgb(rgb.to_ndarray(), space)
         else:
             rgb = self._to_rgb(frame)
-        pixels, opacity = rgb.to_ndarray(), None
+            pixels = rgb.to_ndarray()
+        opacity = None
         if pixels.shape[2] == 4:
             pixels, opacity = self._on_ground(pixels)
         turned = self._turn.apply(pixels)
         return turned, None if opacity is None else self._turn.apply(opacity), rgb
 
-    def _to_rgb(self, frame: VideoFrame) -> VideoFrame:
+    def _to_rgb(self, frame: VideoFrame, depth: str = "") -> VideoFrame:
         color, alpha = color_of(frame), has_alpha(frame)
         interpolation = self._method(frame) | EXACT
-        packed = "rgba" if alpha else "rgb24"
+        packed = {"": ("rgb24", "rgba"), "16le": ("rgb48le", "rgba64le")}[depth][alpha]
         if frame.format.is_rgb:
             return self._planes.reformat(frame, *self._size, format=packed, interpolation=interpolation)
         # swscale is three times as fast by way of planes, and gives the same values.
         planes = self._planes.reformat(
             frame,
             *self._size,
-            format="gbrap" if alpha else "gbrp",
+            format=("gbrap" if alpha else "gbrp") + depth,
             src_colorspace=MATRICES[color.matrix],
             src_color_range=FULL if color.full else LIMITED,
             interpolation=interpolation,
@@ -216,6 +222,12 @@ def turn_of(frame: VideoFrame) -> Turn:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Turn(swaps=True, flips_rows=b < 0, flips_columns=c < 0)
     return Turn(swaps=False, flips_rows=d < 0, flips_columns=a < 0)
+
+
+def _to_srgb(samples: np.ndarray, space: Space) -> np.ndarray:
+    """uint16 [H, W, 3 or 4] -> uint8, the colors in sRGB."""
+    colors = space_to_srgb(samples[..., :3], space)
+    return np.concatenate([colors, (samples[..., 3:] >> 8).astype(np.uint8)], axis=2)
 
 
 def _usual_matrix(width: int, height: int) -> int:

@@ -213,7 +213,7 @@ def _open_source(
     start = to_seconds(options.start, "--start")
     wanted = Wanted(
         *(start, end, options.size, square, options.max_pixels),
-        *(options.alpha, options.hdr == "tonemap", options.deinterlace == "auto"),
+        *(options.alpha, options.hdr == "tonemap", options.deinterlace == "auto", muxer in (None, "gif")),
     )
     if not isinstance(source, str | Path):
         if options.fps is None:
