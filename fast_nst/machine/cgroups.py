@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -16,11 +17,13 @@ def groups(controller: str, root: Path) -> Iterator[Path]:
     """
     own = {}  # controller -> group; v2 has one group for all, without a name
     for line in lines(root / "proc/self/cgroup"):
-        _, names, group = line.split(":", 2)
-        own.update(dict.fromkeys(names.split(","), group))
+        if len(fields := line.split(":", 2)) == 3:
+            own.update(dict.fromkeys(fields[1].split(","), fields[2]))
     for line in lines(root / "proc/self/mountinfo"):
         about, _, kind = line.partition(" - ")
-        top, mount = about.split()[3:5]
+        if len(fields := about.split()) < 5:
+            continue
+        top, mount = map(_unescaped, fields[3:5])
         match kind.split():
             case ["cgroup", _, options] if controller in options.split(",") and controller in own:
                 group = own[controller]
@@ -36,10 +39,22 @@ def groups(controller: str, root: Path) -> Iterator[Path]:
         yield folder
 
 
+def _unescaped(field: str) -> str:
+    """A name of mountinfo, where spaces and the like stand as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), field)
+
+
 def number(path: Path) -> float:
     """inf for none, "max" and a file that cannot be read."""
-    text = next(iter(lines(path)), "max")
-    return math.inf if text == "max" else int(text)
+    return to_number(next(iter(lines(path)), ""))
+
+
+def to_number(text: str) -> float:
+    """inf for what is none, such as "max"."""
+    try:
+        return int(text)
+    except ValueError:
+        return math.inf
 
 
 def lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from fast_nst.machine.cgroups import ROOT, groups, lines, number
+from fast_nst.machine.cgroups import ROOT, groups, lines, number, to_number
 
 
 def usable_cores(root: Path = ROOT) -> int:
@@ -46,11 +46,12 @@ def peak_memory() -> int | None:
 
 def _cpu_quota(folder: Path) -> float:
     """CPUs, inf without a quota."""
-    v2 = next(iter(lines(folder / "cpu.max")), "max").split()
-    if len(v2) == 2 and v2[0] != "max":
-        return int(v2[0]) / int(v2[1])
-    quota, period = (number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
-    return quota / period if 0 < quota < math.inf and period < math.inf else math.inf
+    v2 = next(iter(lines(folder / "cpu.max")), "").split()
+    if len(v2) == 2:
+        quota, period = map(to_number, v2)
+    else:
+        quota, period = (number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return quota / period if 0 < quota < math.inf and 0 < period < math.inf else math.inf
 
 
 def _memory_left(folder: Path) -> float:
@@ -62,5 +63,6 @@ def _memory_left(folder: Path) -> float:
         return math.inf
     # What was read from files lately counts as used, and goes when the memory is needed.
     kept = "inactive_file" if v2 else "total_inactive_file"
-    statistics = dict(line.split() for line in lines(folder / "memory.stat"))
-    return limit - used + int(statistics.get(kept, 0))
+    statistics = (line.split() for line in lines(folder / "memory.stat"))
+    files = sum(to_number(fields[1]) for fields in statistics if fields[:1] == [kept] and len(fields) == 2)
+    return limit - used + files
