@@ -56,7 +56,10 @@ def is_hdr(frame: VideoFrame) -> bool:
 
 
 def has_alpha(frame: VideoFrame) -> bool:
-    """Whether a frame has an alpha channel, be all of it opaque or not."""
+    """Whether a frame has an alpha channel, be all of it opaque or not, or colors of a palette that have."""
+    if frame.format.has_palette:
+        used = np.unique(frame.to_ndarray()[0])
+        return bool((np.frombuffer(bytes(frame.planes[1]), np.uint8).reshape(-1, 4)[used, 3] < 255).any())
     return any(part.is_alpha for part in frame.format.components)
 
 

@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 from generated_clips import look, make_clip
+from made_pictures import saved
+from PIL import Image
 
 from fast_nst import Stylizer
 from fast_nst.pictures import decode_picture
@@ -82,3 +84,27 @@ def test_frames_and_gifs_have_the_colors_of_srgb(
     stylize_video(stylizer, clip, tmp_path / "out.mp4", VideoOptions(strength=0.0))  # has tags for them
     assert np.abs(look(tmp_path / "out.mp4").pixels[0].astype(int) - color).max() <= 4
     assert look(tmp_path / "out.mp4").tags[2:] == tags[2:]
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi"])
+def test_a_palette_can_be_transparent(tiny_model: Path, tmp_path: Path, suffix: str) -> None:
+    sides = Image.fromarray(np.repeat([[0, 1]], [32, 32], axis=1).repeat(64, axis=0).astype(np.uint8), "P")
+    sides.putpalette([0, 0, 255, 255, 0, 0])
+    for name, opacities, expected in (("in", [0, 255], (255, 255, 255)), ("opaque", [255, 255], (0, 0, 255))):
+        clip = tmp_path / f"{name}{suffix}"
+        with av.open(str(clip), "w") as output:
+            video = output.add_mux_stream("png", rate=25, width=64, height=64)
+            video.time_base = Fraction(1, 25)
+            for index in range(3):
+                packet = av.Packet(saved(sides, transparency=bytes(opacities)))
+                packet.stream, packet.time_base, packet.pts, packet.dts = video, Fraction(1, 25), index, index
+                packet.is_keyframe = True
+                output.mux(packet)
+        stylizer = Stylizer(tiny_model, threads=1)
+        stylize_video(stylizer, clip, tmp_path / "out.mp4", VideoOptions(strength=0.0))
+        pixels = look(tmp_path / "out.mp4").pixels[0].astype(int)
+        assert np.abs(pixels[32, 8] - expected).max() < 8
+        assert np.abs(pixels[32, 56] - (255, 0, 0)).max() < 8
+        stylize_video(stylizer, clip, tmp_path / "out.mov", VideoOptions(strength=0.0, alpha="keep"))
+        kept = "video/prores" if name == "in" else "video/h264"
+        assert look(tmp_path / "out.mov").kinds == [kept]
