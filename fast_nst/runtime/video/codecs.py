@@ -20,6 +20,7 @@ _DEEP = {"mp4": ("hevc", "av1"), "mov": ("hevc",), "matroska": ("hevc", "av1"), 
 _H264_PRESET = "superfast"
 WITH_CAPTIONS = ("h264",)
 _FASTEST = {"av1": 240}  # frames per second that SVT-AV1 takes
+_FINEST, _COARSE = {"vp9": 10**9}, Fraction(1, 10**6)  # ticks per second that libvpx takes
 # SVT-AV1 4.1 never ends where one side is at most this, and the other more than a superblock.
 _AV1_NARROW, _AV1_BLOCK = 24, 64
 
@@ -116,6 +117,11 @@ def pixel_format(codec: str, clip: Clip) -> str:
 def takes_size(codec: str, width: int, height: int) -> bool:
     """False for a size that an encoder does not refuse by itself, and never finishes."""
     return codec != "av1" or min(width, height) > _AV1_NARROW or max(width, height) <= _AV1_BLOCK
+
+
+def time_base_for(codec: str, time_base: Fraction) -> Fraction:
+    """A clip's ticks, or coarser ones where an encoder counts no finer."""
+    return _COARSE if time_base.denominator > _FINEST.get(codec, time_base.denominator) else time_base
 
 
 def rate_for(codec: str, rate: Fraction) -> Fraction:

@@ -21,6 +21,7 @@ from fast_nst.runtime.video.codecs import (
     pixel_format,
     rate_for,
     takes_size,
+    time_base_for,
 )
 from fast_nst.runtime.video.containers import reason_of
 from fast_nst.runtime.video.frames import FrameMaker
@@ -69,7 +70,7 @@ class VideoWriter:
             clip = replace(clip, opacity=False)  # and what is transparent is refused
         self._name, self._muxer, self._codec, self._clip = name, muxer, codec, clip
         self._palettes = Palettes(clip) if codec == "gif" else None
-        self._time_base = GIF_TICK if self._palettes else clip.time_base
+        self._time_base = GIF_TICK if self._palettes else time_base_for(codec, clip.time_base)
         self._delays = Delays() if self._palettes else None
         self._told_captions = False
         self._durations: dict[int | None, int] = {}
@@ -77,7 +78,7 @@ class VideoWriter:
         self._lost = 0
         options: dict[str, str] = {}
         if muxer in ("mp4", "mov"):
-            ticks = clip.time_base.denominator
+            ticks = self._time_base.denominator
             options = {
                 "movflags": "faststart",  # a player can begin before the whole file came
                 "video_track_timescale": str(ticks),
@@ -146,7 +147,7 @@ class VideoWriter:
             logger.warning("%s: closed captions are left out: %s carries none", self._name, self._codec)
 
     def _encode(self, shown: Shown, step: Step) -> None:
-        pts, duration = int(shown.pts), int(shown.duration)  # whole ticks by now
+        pts, duration = round(shown.pts), round(shown.duration)
         self._durations[pts] = duration
         captions = step.captions if self._codec in WITH_CAPTIONS else None
         frame = self._frames.make(shown.pixels, shown.opacity, captions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 APART = """
 import sys
+from fractions import Fraction
 from pathlib import Path
 from fast_nst import Stylizer
 from fast_nst.errors import UserError
@@ -48,3 +50,17 @@ def test_small_sizes_that_it_takes_are_written(
     options = VideoOptions(strength=0.0, codec="av1")
     assert stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / "out.mkv", options).frames == 6
     assert look(tmp_path / "out.mkv").pixels[5].shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("target", ["out.webm", "out.mp4"])
+def test_ticks_finer_than_an_encoder_counts_keep_their_times(
+    tiny_model: Path, tmp_path: Path, target: str
+) -> None:
+    ticks = 2**31 - 1
+    times = [round(ticks * seconds) for seconds in (0, 0.04, 0.5, 0.54)]
+    more = {"video_track_timescale": str(ticks)}
+    clip = make_clip(tmp_path / "in.mov", pts=times, time_base=Fraction(1, ticks), muxing=more)
+    assert look(clip).time_base == Fraction(1, ticks)
+    options = VideoOptions(strength=0.0, codec="vp9")
+    stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / target, options)
+    assert look(tmp_path / target).seconds == pytest.approx([0, 0.04, 0.5, 0.54], abs=0.001)
