@@ -30,6 +30,7 @@ from fast_nst.pictures.source import source_color
 from fast_nst.runtime.scratch import Plane
 from fast_nst.runtime.video.clips import Clip, Step, Wanted, fit, resized
 from fast_nst.runtime.video.frames import picture_color
+from fast_nst.runtime.video.gif import plays
 
 _FORMATS = ("WEBP", "PNG", "AVIF")
 _TICK = Fraction(1, 1000)
@@ -107,10 +108,7 @@ def frame_count(image: Image.Image) -> int:
 
 
 def _plays(image: Image.Image) -> int:
-    loop = image.info.get("loop")
-    if image.format != "GIF":
-        return int(loop or 0)
-    return 1 if loop is None else int(loop) + 1 if loop else 0  # GIF counts how often it is played again
+    return plays(image) if image.format == "GIF" else int(image.info.get("loop") or 0)
 
 
 def holds_animation(format: str) -> bool:
@@ -214,6 +212,7 @@ class AnimationReader:
             frames=kept,
             steady=self._steady,
             opacity=any(transparent for _, transparent in passed),
+            plays=self._animation.loop,
         )
 
     def __enter__(self) -> AnimationReader:

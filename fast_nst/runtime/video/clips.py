@@ -46,6 +46,8 @@ class Clip:
     """All frames last equally long."""
     opacity: bool = False
     """The frames have an alpha channel that is to be kept."""
+    plays: int = 0
+    """How often it is shown, 0 for ever; only where the source says it."""
     deep: bool = False
     """HDR that is to be kept: more than 8 bits."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 GIF_TICK = Fraction(1, 100)
 _SHORTEST, _INSTEAD = 2, 10  # ticks; viewers show a frame for ten that asks for fewer than two
+_LONGEST = 2**16 - 1  # ticks of one frame
 
 
 class GifClock:
@@ -74,7 +76,7 @@ class Delays:
     """Times in ticks such that every frame is long enough for viewers to obey its delay.
 
     One that is too short makes the next ones begin late until the time is caught up; one that would be
-    over before it could begin is left out, but never the last.
+    over before it could begin is left out, but never the last. One that is too long is shown again.
     """
 
     def __init__(self) -> None:
@@ -86,17 +88,20 @@ class Delays:
         held, self._held = self._held, frame
         if held is None or frame.pts <= self._free:
             return []
-        return [self._place(held, frame.pts)]
+        return self._place(held, frame.pts)
 
     def end(self) -> list[Shown]:
         """The last frame, if there was one."""
         held, self._held = self._held, None
-        return [] if held is None else [self._place(held, held.pts + held.duration)]
+        return [] if held is None else self._place(held, held.pts + held.duration)
 
-    def _place(self, frame: Shown, end: Fraction | int) -> Shown:
+    def _place(self, frame: Shown, end: Fraction | int) -> list[Shown]:
         pts = max(round(frame.pts), self._free)
-        self._free = pts + _SHORTEST
-        return replace(frame, pts=pts, duration=max(round(end) - pts, _SHORTEST))
+        length = max(round(end) - pts, _SHORTEST)
+        count = -(-length // _LONGEST)
+        times = [pts + length * index // count for index in range(count + 1)]
+        self._free = times[-2] + _SHORTEST
+        return [replace(frame, pts=begin, duration=end - begin) for begin, end in pairwise(times)]
 
 
 class Palettes:
@@ -123,12 +128,21 @@ class Palettes:
         return pulled(self._graph)
 
 
-def loop_count(path: Path | None) -> int:
-    """As libavformat counts: that of the GIF at `path` (-1: once), for anything else 0, for ever."""
+def plays_of(path: Path) -> int:
+    """How often the GIF at `path` is shown, 0 for ever; the file counts how often again."""
     try:
-        if path is None:
-            return 0
         with Image.open(path, formats=["GIF"]) as image:
-            return int(image.info.get("loop", -1))
-    except Exception:  # not a GIF
+            return plays(image)
+    except Exception:  # damaged, which libav says
         return 0
+
+
+def plays(image: Image.Image) -> int:
+    """As `plays_of`, of an open GIF."""
+    again = image.info.get("loop")
+    return 1 if again is None else int(again) + 1 if again else 0
+
+
+def loop_option(plays: int) -> str:
+    """What libav's muxer is told: how often again, 0 for ever, -1 for never."""
+    return str(plays - 1 if plays > 1 else -plays)

@@ -27,6 +27,7 @@ from fast_nst.runtime.video.frames import (
     side_data,
     turn_of,
 )
+from fast_nst.runtime.video.gif import plays_of
 from fast_nst.runtime.video.packets import FrameDecoder, PacketReader
 
 if TYPE_CHECKING:
@@ -281,6 +282,7 @@ class VideoReader:
             frames=frames or None,
             steady=self._kind not in _RATE_IS_A_CLAIM and self.video.average_rate == self.video.base_rate,
             opacity=has_alpha(frame) and self._wanted.alpha == "keep",
+            plays=plays_of(self.path) if self._kind == "gif" else 0,
             deep=hdr and not self._wanted.tone_map,
         )
 

@@ -25,7 +25,7 @@ from fast_nst.runtime.video.codecs import (
 )
 from fast_nst.runtime.video.containers import reason_of
 from fast_nst.runtime.video.frames import FrameMaker
-from fast_nst.runtime.video.gif import GIF_TICK, Delays, Palettes, Shown, loop_count
+from fast_nst.runtime.video.gif import GIF_TICK, Delays, Palettes, Shown, loop_option
 from fast_nst.runtime.video.reader import VideoReader
 from fast_nst.runtime.video.sound import SoundConverter, passage
 
@@ -85,7 +85,7 @@ class VideoWriter:
                 "movie_timescale": str(ticks * -(-1000 // ticks)),  # of when the first frame is shown
             }
         elif muxer == "gif":
-            options = {"loop": str(loop_count(source.path if source else None))}
+            options = {"loop": loop_option(clip.plays)}
         with self._explained():
             self._output = av.open(str(path.absolute()), "w", format=muxer, container_options=options)
         try:
