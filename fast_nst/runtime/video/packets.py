@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST = 0.9  # of a file; the rest may be an index
 _CLOCK_STARTS_ANYWHERE = 0x200  # libavformat's AVFMT_TS_DISCONT: MPEG-TS and the like
+_DROPS_WHEN_RESIZED, _SEQUENCE = ("mpeg1video", "mpeg2video"), b"\0\0\1\xb3"
 
 
 class PacketReader:
@@ -102,6 +103,7 @@ class FrameDecoder:
         self._deinterlacer = Deinterlacer() if deinterlace else None
         self._packets = self._hidden = self._frames = 0
         self._times: deque[int | None] | None = None if timed else deque()
+        self._sides = b""  # width and height, as a sequence of MPEG-1 or -2 states them
 
     @property
     def name(self) -> str:
@@ -118,7 +120,8 @@ class FrameDecoder:
         self._packets += not last
         self._hidden += packet.is_discard
         try:
-            frames = self._decoder.decode(None if last else packet)
+            held = self._drained() if self._is_resized(packet) else []
+            frames = [*held, *self._decoder.decode(None if last else packet)]
         except av.error.EOFError:
             frames = []
         except av.FFmpegError:
@@ -130,6 +133,19 @@ class FrameDecoder:
                 frame.pts = self._times.popleft() if self._times else None
         damaged = sum(frame.is_corrupt for frame in frames)
         return self._whole(frames, last), damaged
+
+    def _is_resized(self, packet: Packet) -> bool:
+        """Whether pictures of another size begin, where libav's decoder drops the one it holds back."""
+        if self._decoder.name not in _DROPS_WHEN_RESIZED:
+            return False
+        start, before = (data := bytes(packet)).find(_SEQUENCE), self._sides
+        self._sides = data[start + 4 : start + 7] if start >= 0 else before
+        return before not in (b"", self._sides)
+
+    def _drained(self) -> list[VideoFrame]:
+        frames = self._decoder.decode(None)
+        self._decoder.flush_buffers()
+        return frames
 
     def _whole(self, frames: list[VideoFrame], last: bool) -> list[VideoFrame]:
         import av
