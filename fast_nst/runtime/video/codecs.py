@@ -13,6 +13,7 @@ CODECS = ("h264", "vp9", "av1")
 # x264's names; the other encoders have numbers.
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _VP9_SPEEDS, _AV1_PRESETS = (5, 5, 5, 4, 4, 3, 2, 1, 0), (12, 11, 10, 9, 9, 8, 6, 5, 4)
+_HOLDS = {"webm": ("vp9", "av1"), "mov": ("h264",), "gif": ()}  # the others hold all of them
 # Muxer -> what carries an alpha channel in it, and more than 8 bits.
 WITH_ALPHA = {"mov": "prores", "webm": "vp9", "matroska": "vp9", "gif": "gif"}
 _DEEP = {"mp4": ("hevc", "av1"), "mov": ("hevc",), "matroska": ("hevc", "av1"), "webm": ("av1",)}
@@ -29,8 +30,8 @@ def choose_codec(muxer: str, codec: str | None) -> str:
     """The codec for a container, "gif" for GIF. UserError if it cannot hold the one asked for."""
     if codec is None:
         return {"webm": "vp9", "gif": "gif"}.get(muxer, "h264")
-    if muxer == "gif" or (muxer == "webm" and codec == "h264"):
-        holds = "vp9 or av1" if muxer == "webm" else "nothing but its own codec"
+    if codec not in _HOLDS.get(muxer, CODECS):
+        holds = " or ".join(_HOLDS[muxer]) or "nothing but its own codec"
         raise UserError(f"--codec {codec}: {muxer} holds {holds}")
     return codec
 

@@ -11,6 +11,7 @@ import pytest
 from generated_clips import look, make_clip
 
 from fast_nst import Stylizer
+from fast_nst.errors import UserError
 from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 APART = """
@@ -50,6 +51,24 @@ def test_small_sizes_that_it_takes_are_written(
     options = VideoOptions(strength=0.0, codec="av1")
     assert stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / "out.mkv", options).frames == 6
     assert look(tmp_path / "out.mkv").pixels[5].shape == (height, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("target", "codec", "holds"),
+    [
+        ("out.mov", "vp9", "h264"),
+        ("out.mov", "av1", "h264"),
+        ("out.webm", "h264", "vp9 or av1"),
+        ("out.gif", "av1", "nothing but its own codec"),
+    ],
+)
+def test_a_codec_that_a_container_does_not_hold_is_refused_by_name(
+    tiny_model: Path, tmp_path: Path, target: str, codec: str, holds: str
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", 2)
+    with pytest.raises(UserError, match=f"--codec {codec}: {Path(target).suffix[1:]} holds {holds}"):
+        stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / target, VideoOptions(codec=codec))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
 @pytest.mark.parametrize("target", ["out.webm", "out.mp4"])
