@@ -23,6 +23,7 @@ WITH_CAPTIONS = ("h264",)
 _FASTEST = {"av1": 240}  # frames per second that SVT-AV1 takes
 _FINEST, _COARSE = {"vp9": 10**9}, Fraction(1, 10**6)  # ticks per second that libvpx takes
 # SVT-AV1 4.1 never ends where one side is at most this, and the other more than a superblock.
+_HEVC_CRASHES = range(33, 49)  # pixels of width at which x265 4.2 writes beyond its memory
 _AV1_NARROW, _AV1_BLOCK = 24, 64
 
 
@@ -116,7 +117,9 @@ def pixel_format(codec: str, clip: Clip) -> str:
 
 
 def takes_size(codec: str, width: int, height: int) -> bool:
-    """False for a size that an encoder does not refuse by itself, and never finishes."""
+    """False for a size that an encoder does not refuse by itself, and that it hangs or crashes on."""
+    if codec == "hevc":
+        return width not in _HEVC_CRASHES
     return codec != "av1" or min(width, height) > _AV1_NARROW or max(width, height) <= _AV1_BLOCK
 
 

@@ -41,6 +41,7 @@ logger = logging.getLogger("fast_nst")
 _FILE_BOUND = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode")
 )
+_FAR = 2**48  # ticks
 _STREAM_TAGS = ("language", "title", "handler_name")
 
 
@@ -234,6 +235,9 @@ class VideoWriter:
         for packet in packets:
             # Encoders forget how long a frame is, which matters for the last one.
             packet.duration = self._durations.pop(packet.pts, 0)
+            # x265 gives any number to a clip of fewer frames than it reorders, and they come in order then.
+            if packet.pts is not None and packet.dts is not None:
+                packet.dts = packet.dts if abs(packet.pts - packet.dts) < _FAR else packet.pts
             self._output.mux_one(packet)
 
     @contextmanager

@@ -16,7 +16,6 @@ from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
 
 APART = """
 import sys
-from fractions import Fraction
 from pathlib import Path
 from fast_nst import Stylizer
 from fast_nst.errors import UserError
@@ -27,6 +26,10 @@ try:
 except UserError as error:
     sys.exit(str(error))
 """
+
+
+def hdr(path: Path, frames: int, size: tuple[int, int]) -> Path:
+    return make_clip(path, frames, size, codec="ffv1", format="yuv444p10le", tags=(9, 1, 9, 16))
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 320), (66, 24)])
@@ -41,6 +44,26 @@ def test_a_size_that_an_encoder_would_hang_on_is_refused_by_name(
         f"cannot write {target}: av1 does not take {width}x{height} pixels at 25 frames per second\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("width", [34, 48])
+def test_a_width_that_the_encoder_of_hdr_crashes_on_is_refused_by_name(
+    tiny_model: Path, tmp_path: Path, width: int
+) -> None:
+    clip = hdr(tmp_path / "in.mkv", 6, (64, width))
+    code = APART.replace('codec="av1"', 'hdr="keep"')
+    command = [sys.executable, "-c", code, str(tiny_model), str(clip), str(tmp_path / "out.mp4")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert f"hevc does not take {width}x64 pixels" in run.stderr
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_hdr_of_a_few_frames_is_written(tiny_model: Path, tmp_path: Path, frames: int) -> None:
+    clip = hdr(tmp_path / "in.mkv", frames, (48, 64))
+    for name in ("out.mkv", "out.mp4"):
+        options = VideoOptions(strength=0.0, hdr="keep")
+        stylize_video(Stylizer(tiny_model, threads=1), clip, tmp_path / name, options)
+        assert look(tmp_path / name).seconds == pytest.approx([index / 25 for index in range(frames)])
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 64), (26, 66), (8, 8)])
