@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fast_nst.backbone.sources import Rows, open_rows
-from fast_nst.data.content import image_source
 from fast_nst.data.crops import to_tensor
+from fast_nst.data.sequence import image_source
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import UnreadablePicture, decode_picture
 

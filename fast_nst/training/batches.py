@@ -9,7 +9,6 @@ import signal
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
@@ -21,8 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fast_nst.config import TrainConfig
-from fast_nst.data import content as content_data
+from fast_nst.data.content import Content
 from fast_nst.data.crops import center_crop, to_float
+from fast_nst.data.sequence import Batch, BuiltinCrops, Crop, FolderCrops, StreamCrops, collate
 from fast_nst.errors import UserError
 from fast_nst.machine.limits import usable_cores
 from fast_nst.stop import waiting
@@ -33,25 +33,25 @@ T = TypeVar("T")
 
 
 def training_batches(
-    content: content_data.Content, config: TrainConfig, accelerator: Accelerator, step: int
-) -> Generator[content_data.Batch, None, None]:
+    content: Content, config: TrainConfig, accelerator: Accelerator, step: int
+) -> Generator[Batch, None, None]:
     """Batches of this process from ``step`` on; close them to end the workers."""
     data = config.data
     if content.streaming:  # split by process on its own
         return in_plain_words(_stream_batches(content, config, accelerator, step))
     per_step = data.batch * config.optimizer.accumulate * accelerator.num_processes
     span = (step * per_step, config.steps * per_step)
-    crops: Dataset[content_data.Crop]
+    crops: Dataset[Crop]
     if content.train is None:
-        crops = content_data.BuiltinCrops(config.seed, *span, data.size)
+        crops = BuiltinCrops(config.seed, *span, data.size)
     else:
-        crops = content_data.FolderCrops(content.train, config.seed, *span, data.size, data.min_scale)
+        crops = FolderCrops(content.train, config.seed, *span, data.size, data.min_scale)
     return in_plain_words(accelerator.prepare(_loader(crops, config, min(data.workers, usable_cores()))))
 
 
 def _stream_batches(
-    content: content_data.Content, config: TrainConfig, accelerator: Accelerator, step: int
-) -> Iterator[content_data.Batch]:
+    content: Content, config: TrainConfig, accelerator: Accelerator, step: int
+) -> Iterator[Batch]:
     data, stream = config.data, content.train
     process = accelerator.process_index
     if accelerator.num_processes > 1:
@@ -61,21 +61,26 @@ def _stream_batches(
     workers = min(data.workers, max(1, stream.num_shards))
     # The loader takes a batch from each worker in turn: whole rounds are skipped where they are made.
     rounds, rest = divmod(step * config.optimizer.accumulate, max(1, workers))
-    split = replace(content, train=stream)
-    crops = content_data.StreamCrops(
-        split, config.seed, process, rounds * data.batch, data.size, data.min_scale
+    crops = StreamCrops(
+        stream,
+        content.held_out,
+        config.seed,
+        process,
+        rounds * data.batch,
+        data.size,
+        data.min_scale,
     )
     if step:
         logger.info("reading on to picture %d of the stream", step * data.batch * config.optimizer.accumulate)
     return islice(_loader(crops, config, workers), rest, None)
 
 
-def _loader(crops: Dataset[content_data.Crop], config: TrainConfig, workers: int) -> DataLoader:
+def _loader(crops: Dataset[Crop], config: TrainConfig, workers: int) -> DataLoader:
     return DataLoader(
         crops,
         config.data.batch,
         num_workers=workers,
-        collate_fn=content_data.collate,
+        collate_fn=collate,
         worker_init_fn=start_worker,
     )
 
@@ -152,7 +157,7 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().rsplit("\n", 1)[-1]
 
 
-def validation_pictures(content: content_data.Content, config: TrainConfig) -> Tensor:
+def validation_pictures(content: Content, config: TrainConfig) -> Tensor:
     """The held-out pictures, cropped and scaled alike; [N, 3, size, size] in [0, 1]."""
     crops = [center_crop(pixels, config.data.size) for pixels in content.validation]
     return to_float(torch.stack(crops))

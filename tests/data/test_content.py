@@ -16,16 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from fast_nst.data.content import (
-    BuiltinCrops,
-    Content,
-    DataConfig,
-    FolderCrops,
-    StreamCrops,
-    collate,
-    open_content,
-    picture_folder,
-)
+from fast_nst.data.content import DataConfig, open_content, picture_folder
+from fast_nst.data.sequence import BuiltinCrops, FolderCrops, StreamCrops, collate
 from fast_nst.errors import UserError
 
 
@@ -112,7 +104,7 @@ def test_held_out_pictures_are_not_trained_on(photographs: Path) -> None:
 
 def test_a_broken_row_of_a_stream_is_skipped_and_named(parquet: Path) -> None:
     content = open_content(str(parquet), DataConfig(validation=1), seed=1)
-    loader = DataLoader(StreamCrops(content, 1, 0, 0, 32, 0.5), 2, collate_fn=collate)
+    loader = DataLoader(StreamCrops(content.train, content.held_out, 1, 0, 0, 32, 0.5), 2, collate_fn=collate)
     named = [name for batch in islice(loader, 14) for name in batch.unreadable]
     assert named == ["13.png"] * len(named)
     assert named
@@ -121,12 +113,14 @@ def test_a_broken_row_of_a_stream_is_skipped_and_named(parquet: Path) -> None:
 def test_what_a_resumed_stream_passes_over_is_not_decoded(parquet: Path) -> None:
     """Not even the broken row in it, which it would name; the crops behind are those of a run in one go."""
     content = open_content(str(parquet), DataConfig(validation=1), seed=1)
-    crops = list(islice(StreamCrops(content, 1, 0, 0, 32, 0.5), 60))
+    crops = list(islice(StreamCrops(content.train, content.held_out, 1, 0, 0, 32, 0.5), 60))
     broken = next(number for number, crop in enumerate(crops) if crop.unreadable)
-    on = list(islice(StreamCrops(content, 1, 0, broken + 1, 32, 0.5), 60 - broken - 1))
+    on = list(
+        islice(StreamCrops(content.train, content.held_out, 1, 0, broken + 1, 32, 0.5), 60 - broken - 1)
+    )
     named = [sum(bool(crop.unreadable) for crop in some) for some in (crops, on)]
     assert named[1] == named[0] - 1
-    again = list(islice(StreamCrops(content, 1, 0, broken, 32, 0.5), 60 - broken))
+    again = list(islice(StreamCrops(content.train, content.held_out, 1, 0, broken, 32, 0.5), 60 - broken))
     assert [name for crop in again for name in crop.unreadable][:1] == ["13.png"]
     for first, second in ((crops[broken + 1 :], on), (crops[broken:], again)):
         assert all(torch.equal(one.image, other.image) for one, other in zip(first, second, strict=True))
@@ -174,7 +168,7 @@ def test_empty_and_single_picture_folders_are_named(tmp_path: Path) -> None:
 def test_held_out_pictures_of_a_stream_are_not_trained_on(parquet: Path, workers: int) -> None:
     """skip() of `datasets` takes them from all shards alike, and left most of them in."""
     content = open_content(str(parquet), DataConfig(validation=6), seed=1)
-    crops = StreamCrops(content, 1, 0, 0, 32, 1.0)
+    crops = StreamCrops(content.train, content.held_out, 1, 0, 0, 32, 1.0)
     loader = DataLoader(crops, 1, num_workers=workers, collate_fn=collate)
     trained = {int(batch.images[0, 0, 0, 0]) for batch in islice(loader, 60)}
     held_out = {int(pixels[0, 0, 0]) for pixels in content.validation}
@@ -194,7 +188,7 @@ def test_a_streamed_data_set_of_picture_files_in_an_archive_is_read(tmp_path: Pa
     files = {"train": [str(tmp_path / "set.zip")]}
     stream = datasets.load_dataset("imagefolder", data_files=files, split="train", streaming=True)
     stream = stream.cast_column("image", datasets.Image(decode=False))
-    crops = StreamCrops(Content("set", stream, True, []), 0, 0, 0, 16, 1.0)
+    crops = StreamCrops(stream, frozenset(), 0, 0, 0, 16, 1.0)
     reds = {int(crop.image[0, 0, 0]) for crop in islice(crops, 3)}
     assert reds == {0, 80, 160}
 

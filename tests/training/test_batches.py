@@ -17,7 +17,8 @@ from accelerate import Accelerator
 
 from fast_nst import stop
 from fast_nst.config import OptimizerConfig, TrainConfig
-from fast_nst.data.content import Batch, DataConfig, open_content
+from fast_nst.data.content import DataConfig, open_content
+from fast_nst.data.sequence import Batch
 from fast_nst.errors import Interrupted, UserError
 from fast_nst.training.batches import training_batches
 
