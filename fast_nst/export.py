@@ -35,7 +35,7 @@ PLAIN_OPS = frozenset(
     {
         *("Add", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div", "Expand", "Gather"),
         "Identity",
-        *("InstanceNormalization", "Max", "Min", "Mod", "Mul", "Pad", "Range", "ReduceSum", "Relu"),
+        *("InstanceNormalization", "MatMul", "Max", "Min", "Mod", "Mul", "Pad", "Range", "ReduceSum", "Relu"),
         *("Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub", "Transpose"),
         "Unsqueeze",
     }

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MIXING_NOISE = 0.02  # standard deviation at the start, beside the identity
+
 
 class LowPass(nn.Module):
     """Binomial blur [1, 3, 3, 1] of [N, C, H, W] before a stride of 2 (Zhang 2019, "Making convolutional
@@ -52,25 +54,36 @@ def conv(
 class ConditionalInstanceNorm(nn.Module):
     """Instance norm with a scale and a shift for each style (Dumoulin et al. 2017, section 2.2).
 
-    Several styles are mixed by the weighted mean of their scales and shifts. Without running statistics
-    (Ulyanov et al. 2016).
+    With ``mixing``, each style also has a 1x1 convolution of its own in front: convolutions that many styles
+    share are a bank of filters then, of which each style makes what it needs (as StyleBank, Chen et al. 2017,
+    at a fraction of its weights). Several styles are mixed by the weighted mean of what is theirs. Without
+    running statistics (Ulyanov et al. 2016).
     """
 
     EPSILON = 1e-5
 
-    def __init__(self, channels: int, styles: int) -> None:
+    def __init__(self, channels: int, styles: int, mixing: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(styles, channels))  # [K, C]
         self.bias = nn.Parameter(torch.zeros(styles, channels))
+        self.mixing: nn.Parameter | None = None
+        if mixing:
+            noise = MIXING_NOISE * torch.randn(styles, channels, channels)  # or all styles would start alike
+            self.mixing = nn.Parameter((torch.eye(channels) + noise).flatten(1))  # [K, C * C]
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape.
 
         ``style``: what each style counts for, [N or 1, K], rows of sum 1; None for the only one.
         """
-        if style is None:
-            return F.instance_norm(x, weight=self.weight[0], bias=self.bias[0], eps=self.EPSILON)
         n, c, h, w = x.shape
+        if style is None:
+            if self.mixing is not None:
+                x = F.conv2d(x, self.mixing.reshape(c, c, 1, 1))
+            return F.instance_norm(x, weight=self.weight[0], bias=self.bias[0], eps=self.EPSILON)
+        if self.mixing is not None:
+            own = (style @ self.mixing).reshape(-1, c, c)
+            x = torch.matmul(own, x.reshape(n, c, h * w)).reshape(n, c, h, w)
         scale, shift = (
             (style.unsqueeze(2) * own).sum(1).expand(n, c).reshape(n * c) for own in (self.weight, self.bias)
         )
@@ -101,9 +114,10 @@ class ConvBlock(Chain):
         styles: int,
         stride: int = 1,
         antialias: bool = False,
+        mixing: bool = False,
     ) -> None:
         convolution = conv(in_channels, out_channels, kernel, stride, antialias)
-        super().__init__(convolution, ConditionalInstanceNorm(out_channels, styles), nn.ReLU())
+        super().__init__(convolution, ConditionalInstanceNorm(out_channels, styles, mixing), nn.ReLU())
 
 
 class Stem(Chain):
@@ -120,10 +134,10 @@ class Stem(Chain):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016)."""
 
-    def __init__(self, channels: int, styles: int) -> None:
+    def __init__(self, channels: int, styles: int, mixing: bool) -> None:
         super().__init__()
-        self.first = ConvBlock(channels, channels, 3, styles)
-        self.second = Chain(conv(channels, channels, 3), ConditionalInstanceNorm(channels, styles))
+        self.first = ConvBlock(channels, channels, 3, styles, mixing=mixing)
+        self.second = Chain(conv(channels, channels, 3), ConditionalInstanceNorm(channels, styles, mixing))
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape."""
@@ -133,9 +147,11 @@ class ResidualBlock(nn.Module):
 class UpsampleBlock(nn.Module):
     """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016)."""
 
-    def __init__(self, in_channels: int, out_channels: int, styles: int, antialias: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, styles: int, antialias: bool = False, mixing: bool = False
+    ) -> None:
         super().__init__()
-        self.block = ConvBlock(in_channels, out_channels, 3, styles)
+        self.block = ConvBlock(in_channels, out_channels, 3, styles, mixing=mixing)
         self.mode = "bilinear" if antialias else "nearest"
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
@@ -146,11 +162,11 @@ class UpsampleBlock(nn.Module):
 class HalfResolutionBranch(nn.Module):
     """A stage at half the resolution beside a skip that keeps the detail."""
 
-    def __init__(self, channels: int, blocks: int, styles: int) -> None:
+    def __init__(self, channels: int, blocks: int, styles: int, mixing: bool) -> None:
         super().__init__()
-        self.down = ConvBlock(channels, 2 * channels, 3, styles, stride=2, antialias=True)
-        self.residual = Chain(*[ResidualBlock(2 * channels, styles) for _ in range(blocks)])
-        self.up = UpsampleBlock(2 * channels, channels, styles, antialias=True)
+        self.down = ConvBlock(channels, 2 * channels, 3, styles, stride=2, antialias=True, mixing=mixing)
+        self.residual = Chain(*[ResidualBlock(2 * channels, styles, mixing) for _ in range(blocks)])
+        self.up = UpsampleBlock(2 * channels, channels, styles, antialias=True, mixing=mixing)
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape; H and W are even."""

@@ -69,17 +69,20 @@ class TransformConfig:
 class TransformNetwork(nn.Module):
     """Pictures [N, 3, H, W] in [0, 1] to stylized pictures of the same shape and range.
 
-    Styles share the convolutions; each has its own scale and shift at every norm (Dumoulin et al. 2017).
+    Styles share the convolutions; each has its own scale and shift at every norm (Dumoulin et al. 2017), and
+    its own mixtures of their channels at low resolution, where strokes are made (`ConditionalInstanceNorm`).
     H and W are multiples of `TransformConfig.stride` and at least `TransformConfig.min_side`;
     `fast_nst.export` pads any other size in the graph.
     """
 
-    def __init__(self, config: TransformConfig, styles: int = 1) -> None:
+    def __init__(self, config: TransformConfig, styles: int = 1, mixing: bool | None = None) -> None:
+        """``mixing``: whether styles mix channels; default: where there are several."""
         super().__init__()
         self.config = config
         self.styles = styles
+        self.mixing = styles > 1 if mixing is None else mixing
         make = _fast if config.kind == "fast" else _johnson
-        self.down, self.residual, self.up, self.head = make(config, styles)
+        self.down, self.residual, self.up, self.head = make(config, styles, self.mixing)
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """[N, 3, H, W] in [0, 1] to the same.
@@ -96,16 +99,18 @@ class TransformNetwork(nn.Module):
 
     def with_styles(self, weights: Tensor) -> TransformNetwork:
         """A network whose styles are mixtures of this one's; ``weights`` [new K, K], rows of sum 1."""
-        network = TransformNetwork(self.config, len(weights))
+        network = TransformNetwork(self.config, len(weights), self.mixing)
         state = self.state_dict()
-        for name in self.norms():
-            for part in ("weight", "bias"):
+        for name, norm in self.norms().items():
+            for part, _ in norm.named_parameters():
                 state[f"{name}.{part}"] = weights.to(state[f"{name}.{part}"]) @ state[f"{name}.{part}"]
         network.load_state_dict(state)
         return network
 
 
-def _johnson(config: TransformConfig, styles: int) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+def _johnson(
+    config: TransformConfig, styles: int, mixing: bool
+) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """Johnson et al. 2016 with instance norm and resize convolutions, its residual blocks at 1/4."""
     w, antialias = config.width, config.antialias
     down = Chain(
@@ -113,16 +118,18 @@ def _johnson(config: TransformConfig, styles: int) -> tuple[nn.Module, nn.Module
         ConvBlock(w, 2 * w, 3, styles, 2, antialias),
         ConvBlock(2 * w, 4 * w, 3, styles, 2, antialias),
     )
-    residual = Chain(*[ResidualBlock(4 * w, styles) for _ in range(config.blocks)])
+    residual = Chain(*[ResidualBlock(4 * w, styles, mixing) for _ in range(config.blocks)])
     up = Chain(UpsampleBlock(4 * w, 2 * w, styles, antialias), UpsampleBlock(2 * w, w, styles, antialias))
     return down, residual, up, conv(w, 3, 9)
 
 
-def _fast(config: TransformConfig, styles: int) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+def _fast(
+    config: TransformConfig, styles: int, mixing: bool
+) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """The residual blocks at 1/8, beside a skip at 1/4; nothing but the head's shuffle at full resolution."""
     w = config.width
     up = UpsampleBlock(w, w // 2, styles, antialias=True)
-    return Stem(w, styles), HalfResolutionBranch(w, config.blocks, styles), up, SubPixelHead(w // 2)
+    return Stem(w, styles), HalfResolutionBranch(w, config.blocks, styles, mixing), up, SubPixelHead(w // 2)
 
 
 def save_transform(network: TransformNetwork, path: Path, about: dict[str, str]) -> None:
@@ -142,7 +149,8 @@ def load_transform(path: Path) -> tuple[TransformNetwork, dict[str, str]]:
     """
     header, state = _read_onnx(path) if path.suffix == ".onnx" else _read_safetensors(path)
     try:
-        network = TransformNetwork(TransformConfig(**header["network"]), header.get("styles", 1))
+        mixing = any(key.endswith(".mixing") for key in state)
+        network = TransformNetwork(TransformConfig(**header["network"]), header.get("styles", 1), mixing)
         for name in network.norms():  # one-dimensional in files of the former format, of one style each
             for part in ("weight", "bias"):
                 state[f"{name}.{part}"] = torch.atleast_2d(state[f"{name}.{part}"])

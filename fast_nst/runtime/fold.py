@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ def fold_style(
 ) -> onnx.ModelProto:
     """The graph of a file of many styles for one row [1, K] of `style_weights`, without that input.
 
-    Each norm gets its scale and shift as constants, and sees the pictures of a batch as they are. A graph
-    without that input is given back as it is. Raises UserError where the styles are not in the norms alone.
+    Each norm gets its scale and shift as constants, and sees the pictures of a batch as they are; mixtures
+    of channels become 1x1 convolutions. A graph without that input is given back as it is. Raises UserError
+    where the styles are in anything else.
     """
     graph = model.graph
     if STYLE_WEIGHTS not in [item.name for item in graph.input]:
@@ -37,29 +38,34 @@ def fold_style(
     for node in graph.node:  # in topological order
         depends.update(node.output if depends.intersection(node.input) else ())
     norms = [node for node in graph.node if is_norm(node) and depends.intersection(node.input[1:])]
-    asked = [tensor for norm in norms for tensor in norm.input[1:]]
-    constants = _run(model, asked, row, name, open_session)
     made = {name: node for node in graph.node for name in node.output}
     used = {name: [node for node in graph.node if name in node.input] for name in made}
+    mixtures = [node for node in graph.node if _is_mixture(node, depends, made)]
+    asked = [tensor for norm in norms for tensor in norm.input[1:]] + [node.input[0] for node in mixtures]
+    constants = _run(model, asked, row, name, open_session)
     folded = onnx.ModelProto()
     folded.CopyFrom(model)
     del folded.graph.node[:], folded.graph.initializer[:], folded.graph.input[:]
-    nodes, initializers = [], list(graph.initializer)
-    for node in graph.node:
-        if node in norms:
-            norm, node = node, onnx.NodeProto()
-            node.CopyFrom(norm)
-            before, after = made[norm.input[0]], used[norm.output[0]]
-            # In a file of many the pictures' channels stand beside each other around a norm.
-            if before.op_type == "Reshape" and [user.op_type for user in after] == ["Reshape"]:
-                node.input[0], node.output[0] = before.input[0], after[0].output[0]
-            for index, part in ((1, "scale"), (2, "shift")):
-                values = constants[norm.input[index]]
-                node.input[index] = f"{norm.output[0]}_{part}"
-                initializers.append(numpy_helper.from_array(values, node.input[index]))
-        nodes.append(node)
-    bypassed = {node.output[0] for node in nodes if is_norm(node)}
-    folded.graph.node.extend(node for node in nodes if is_norm(node) or not bypassed & set(node.output))
+    initializers, replaced = list(graph.initializer), dict[str, onnx.NodeProto]()  # by what it makes
+    for norm in norms:
+        node = onnx.NodeProto()
+        node.CopyFrom(norm)
+        before, after = made[norm.input[0]], used[norm.output[0]]
+        # In a file of many the pictures' channels stand beside each other around a norm.
+        if before.op_type == "Reshape" and [user.op_type for user in after] == ["Reshape"]:
+            node.input[0], node.output[0] = before.input[0], after[0].output[0]
+        for index, part in ((1, "scale"), (2, "shift")):
+            values = constants[norm.input[index]]
+            node.input[index] = f"{norm.output[0]}_{part}"
+            initializers.append(numpy_helper.from_array(values, node.input[index]))
+        replaced[node.output[0]] = node
+    for mixture in mixtures:
+        kernel = f"{mixture.output[0]}_kernel"
+        initializers.append(numpy_helper.from_array(constants[mixture.input[0]][0][:, :, None, None], kernel))
+        flat, (back,) = made[mixture.input[1]], used[mixture.output[0]]
+        inputs = [flat.input[0], kernel]
+        replaced[back.output[0]] = onnx.helper.make_node("Conv", inputs, back.output, kernel_shape=[1, 1])
+    folded.graph.node.extend(replaced.get(node.output[0], node) for node in graph.node)
     needed = nodes_between(folded.graph, STYLIZED, {IMAGE})
     names = {name for node in needed for name in node.input}
     if STYLE_WEIGHTS in names:
@@ -69,6 +75,14 @@ def fold_style(
     folded.graph.initializer.extend(item for item in initializers if item.name in names)
     folded.graph.input.extend(item for item in graph.input if item.name == IMAGE)
     return folded
+
+
+def _is_mixture(node: onnx.NodeProto, depends: Set[str], made: Mapping[str, onnx.NodeProto]) -> bool:
+    """Whether the node multiplies the flattened channels [N, C, H * W] of a picture by a style's matrix."""
+    if node.op_type != "MatMul" or node.input[0] not in depends or node.input[1] not in made:
+        return False
+    flat = made[node.input[1]]
+    return flat.op_type == "Reshape" and made[flat.input[0]].op_type in ("Conv", "Add")
 
 
 def _run(

@@ -79,6 +79,8 @@ def train(config: TrainConfig) -> Path:
     held_out = validation_pictures(content, config).to(device, memory_format=layout)
     if former is None:
         network = TransformNetwork(config.network, len(styles))
+    elif checkpoint is not None:
+        network = former
     else:
         network = adopt_styles(former.to(device), former_about, styles, loss, held_out)
     if config.train == "norms":

@@ -113,16 +113,16 @@ def draw_styles(seed: int, first: int, count: int, styles: int) -> Tensor:
 def start_network(
     config: TrainConfig, checkpoint: Path | None
 ) -> tuple[TrainConfig, TransformNetwork | None, dict[str, str]]:
-    """The network of ``init_from``, what its file says, and the config with its architecture.
+    """The config with the architecture of ``init_from``, that network, and what its file says.
 
-    A run that goes on from its ``checkpoint`` needs no network, and finds its architecture there.
+    A run that goes on from its ``checkpoint`` has its own network from there.
 
     Raises:
         UserError: nothing to start from there, or --network asks for another architecture.
     """
     source = config.init_from
     if source is None:
-        return config, None, {}
+        return config, None if checkpoint is None else load_transform(checkpoint / AVERAGE)[0], {}
     network, about = load_transform(_weights_of(source) if checkpoint is None else checkpoint / AVERAGE)
     theirs, asked = network.config, config.network
     if asked not in (TransformConfig(), theirs, replace(theirs, antialias=asked.antialias)):
@@ -132,9 +132,9 @@ def start_network(
         )
     if asked != TransformConfig() and asked != theirs:  # antialiasing adds no weights
         state = network.state_dict()
-        network = TransformNetwork(asked, network.styles)
+        network = TransformNetwork(asked, network.styles, network.mixing)
         network.load_state_dict(state)
-    return replace(config, network=network.config), network if checkpoint is None else None, about
+    return replace(config, network=network.config), network, about
 
 
 def _weights_of(source: str) -> Path:
