@@ -132,12 +132,15 @@ class Stem(Chain):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016)."""
+    """Two 3x3 convolutions around a skip; no ReLU behind the sum (Gross & Wilber 2016).
+
+    With ``mixing``, the first is a bank of filters that each style mixes for itself.
+    """
 
     def __init__(self, channels: int, styles: int, mixing: bool) -> None:
         super().__init__()
         self.first = ConvBlock(channels, channels, 3, styles, mixing=mixing)
-        self.second = Chain(conv(channels, channels, 3), ConditionalInstanceNorm(channels, styles, mixing))
+        self.second = Chain(conv(channels, channels, 3), ConditionalInstanceNorm(channels, styles))
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape."""
@@ -147,11 +150,9 @@ class ResidualBlock(nn.Module):
 class UpsampleBlock(nn.Module):
     """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016)."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, styles: int, antialias: bool = False, mixing: bool = False
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, styles: int, antialias: bool = False) -> None:
         super().__init__()
-        self.block = ConvBlock(in_channels, out_channels, 3, styles, mixing=mixing)
+        self.block = ConvBlock(in_channels, out_channels, 3, styles)
         self.mode = "bilinear" if antialias else "nearest"
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
@@ -164,9 +165,9 @@ class HalfResolutionBranch(nn.Module):
 
     def __init__(self, channels: int, blocks: int, styles: int, mixing: bool) -> None:
         super().__init__()
-        self.down = ConvBlock(channels, 2 * channels, 3, styles, stride=2, antialias=True, mixing=mixing)
+        self.down = ConvBlock(channels, 2 * channels, 3, styles, stride=2, antialias=True)
         self.residual = Chain(*[ResidualBlock(2 * channels, styles, mixing) for _ in range(blocks)])
-        self.up = UpsampleBlock(2 * channels, channels, styles, antialias=True, mixing=mixing)
+        self.up = UpsampleBlock(2 * channels, channels, styles, antialias=True)
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to the same shape; H and W are even."""

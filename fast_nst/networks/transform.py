@@ -70,7 +70,7 @@ class TransformNetwork(nn.Module):
     """Pictures [N, 3, H, W] in [0, 1] to stylized pictures of the same shape and range.
 
     Styles share the convolutions; each has its own scale and shift at every norm (Dumoulin et al. 2017), and
-    its own mixtures of their channels at low resolution, where strokes are made (`ConditionalInstanceNorm`).
+    its own mixtures of channels in the residual blocks, where strokes are made (`ConditionalInstanceNorm`).
     H and W are multiples of `TransformConfig.stride` and at least `TransformConfig.min_side`;
     `fast_nst.export` pads any other size in the graph.
     """
