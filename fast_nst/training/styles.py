@@ -122,8 +122,11 @@ def start_network(
     """
     source = config.init_from
     if source is None:
-        return config, None if checkpoint is None else load_transform(checkpoint / AVERAGE)[0], {}
-    network, about = load_transform(_weights_of(source) if checkpoint is None else checkpoint / AVERAGE)
+        return config, None if checkpoint is None else _own_network(checkpoint), {}
+    if checkpoint is not None:
+        network = _own_network(checkpoint)
+        return replace(config, network=network.config), network, {}
+    network, about = load_transform(_weights_of(source))
     theirs, asked = network.config, config.network
     if asked not in (TransformConfig(), theirs, replace(theirs, antialias=asked.antialias)):
         raise UserError(
@@ -135,6 +138,13 @@ def start_network(
         network = TransformNetwork(asked, network.styles, network.mixing)
         network.load_state_dict(state)
     return replace(config, network=network.config), network, about
+
+
+def _own_network(checkpoint: Path) -> TransformNetwork:
+    try:
+        return load_transform(checkpoint / AVERAGE)[0]
+    except UserError as error:
+        raise UserError(f"checkpoint {checkpoint} is damaged ({error})") from error
 
 
 def _weights_of(source: str) -> Path:
