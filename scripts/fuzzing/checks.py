@@ -20,7 +20,7 @@ _WARNING = re.compile(
     r"|HDR is tone-mapped to SDR .*|closed captions are left out: .*|what makes it a (360-degree|3D) .*)"
     r"|fast-nst: \d+ files? (is|are) of (a kind|kinds) that (is|are) not read and left out: .+"
     r"|.+: only the first of (its|the) \d+ (pages|frames of its source) is taken"
-    r"|.+: \d+-bit float .+, read as 0 \(black\) to 1 \(white\), what is beyond clipped"
+    r"|.+: (\d+-bit )?float .+, read as 0 \(black\) to (1|255) \(white\), what is beyond clipped"
 )
 _NAMED = re.compile(r"(skipped|damaged) (.+?): .+")
 _SUM = re.compile(r"fast-nst: \d+ done(, \d+ of them damaged)?, \d+ skipped")
