@@ -30,10 +30,10 @@ from fast_nst.backbone.classifier import VGG19, save_backbone
 from fast_nst.backbone.config import BackboneConfig
 from fast_nst.backbone.labelled import AugmentedPictures, Splits, open_labelled
 from fast_nst.data.crops import to_float
-from fast_nst.errors import UserError, one_line
+from fast_nst.errors import UserError
 from fast_nst.machine.limits import usable_cores
 from fast_nst.training.batches import in_plain_words, start_worker
-from fast_nst.training.folder import STATE, latest_checkpoint, open_run, whole_checkpoint, writing
+from fast_nst.training.folder import STATE, latest_checkpoint, open_run, reading, whole_checkpoint, writing
 from fast_nst.training.run import Run, start_accelerator
 from fast_nst.training.schedule import make_optimizer, warm_up_and_cosine
 
@@ -110,8 +110,7 @@ def train_backbone(config: BackboneConfig) -> Path:
     batches = training_batches(data, config, accelerator, (state.step, steps))
     warm_up = min(config.optimizer.warmup, per_epoch)
     run = Run(config.data_name, state.step, steps, config.run_folder, accelerator, images_per_step)
-    if run.writer is not None and state.step == 0:
-        run.writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
+    run.tell_config(config.to_yaml())
     with run, closing(batches):
         while state.step < steps:
             started = time.perf_counter()
@@ -245,16 +244,12 @@ def load_checkpoint(
     Raises:
         UserError: the checkpoint is damaged.
     """
-    try:
+    with reading(path):
         state = BackboneState(**json.loads((path / STATE).read_text()))
         accelerator.load_state(str(path))
         for name, value in state.plateau.items():
             setattr(plateau, name, value)
         return state, load_file(path / BEST)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # whatever a damaged file makes any of the loaders raise
-        raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
 
 
 def finish(config: BackboneConfig, state: BackboneState, network: VGG19, data: Splits) -> None:

@@ -73,6 +73,17 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {text.split('. ')[0]}") from error
 
 
+@contextmanager
+def reading(checkpoint: Path) -> Iterator[None]:
+    """Call ``checkpoint`` damaged whatever its files make the loaders raise below, but for lack of memory."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise UserError(f"checkpoint {checkpoint} is damaged ({one_line(error)[:200]})") from error
+
+
 class RunConfig(Protocol):
     """What a run folder needs to know of the configuration it is opened for."""
 
@@ -197,17 +208,22 @@ def load_checkpoint(accelerator: Accelerator, path: Path, average: AveragedModel
     Raises:
         UserError: the checkpoint is damaged.
     """
-    try:
+    with reading(path):
         state = TrainState(**json.loads((path / STATE).read_text()))
         accelerator.load_state(str(path))
-        network, _ = load_transform(path / AVERAGE)
-        average.module.load_state_dict(network.state_dict())
+        average.module.load_state_dict(averaged_network(path).state_dict())
         average.n_averaged.fill_(state.averaged)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # whatever a damaged file makes any of the loaders raise
-        raise UserError(f"checkpoint {path} is damaged ({one_line(error)[:200]})") from error
     return state
+
+
+def averaged_network(checkpoint: Path) -> TransformNetwork:
+    """The averaged network of a checkpoint, which tells its own architecture.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    with reading(checkpoint):
+        return load_transform(checkpoint / AVERAGE)[0]
 
 
 def check_same_inputs(config: TrainConfig, saved: TrainState, now: TrainState) -> None:

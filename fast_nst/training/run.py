@@ -75,6 +75,7 @@ class Run:
         """
         self._accelerator = accelerator
         self.main = accelerator is None or accelerator.is_main_process
+        self._done = done
         self._per_step = images or 1
         self._stop = StopRequest()
         self._stack = ExitStack()
@@ -99,6 +100,11 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    def tell_config(self, text: str) -> None:
+        """The resolved YAML among the curves of a run that begins."""
+        if self.writer is not None and self._done == 0:
+            self.writer.add_text("config", f"```yaml\n{text}```", 0)
 
     def at(self, step: int) -> None:
         """Move the bar to where so many steps are done."""

@@ -116,8 +116,7 @@ def train(config: TrainConfig) -> Path:
     batches = training_batches(content, config, accelerator, state.step)
     images_per_step = config.data.batch * config.optimizer.accumulate * accelerator.num_processes
     run = Run(config.style_name, state.step, config.steps, config.run_folder, accelerator, images_per_step)
-    if run.writer is not None and state.step == 0:
-        run.writer.add_text("config", f"```yaml\n{config.to_yaml()}```", 0)
+    run.tell_config(config.to_yaml())
     with run, closing(batches):
         while state.step < config.steps:
             started = time.perf_counter()

@@ -18,11 +18,12 @@ from torch import Tensor
 from fast_nst.config import TrainConfig
 from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, one_line
-from fast_nst.export import AVERAGE, weights_file
+from fast_nst.export import weights_file
 from fast_nst.losses.perceptual import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
 from fast_nst.shipped import start_networks
+from fast_nst.training.folder import averaged_network
 
 logger = logging.getLogger("fast_nst")
 
@@ -122,11 +123,12 @@ def start_network(
     """
     source = config.init_from
     if source is None:
-        return config, None if checkpoint is None else _own_network(checkpoint), {}
+        return config, None if checkpoint is None else averaged_network(checkpoint), {}
+    about: dict[str, str] = {}
     if checkpoint is not None:
-        network = _own_network(checkpoint)
-        return replace(config, network=network.config), network, {}
-    network, about = load_transform(_weights_of(source))
+        network = averaged_network(checkpoint)
+    else:
+        network, about = load_transform(_weights_of(source))
     theirs, asked = network.config, config.network
     if asked not in (TransformConfig(), theirs, replace(theirs, antialias=asked.antialias)):
         raise UserError(
@@ -138,13 +140,6 @@ def start_network(
         network = TransformNetwork(asked, network.styles, network.mixing)
         network.load_state_dict(state)
     return replace(config, network=network.config), network, about
-
-
-def _own_network(checkpoint: Path) -> TransformNetwork:
-    try:
-        return load_transform(checkpoint / AVERAGE)[0]
-    except UserError as error:
-        raise UserError(f"checkpoint {checkpoint} is damaged ({error})") from error
 
 
 def _weights_of(source: str) -> Path:
