@@ -391,19 +391,24 @@ def test_description_of_a_file(tiny_model: Path) -> None:
 # --- the package ---------------------------------------------------------------------------------
 
 
-def test_runtime_works_where_the_training_install_is_missing(tiny_model: Path) -> None:
+def test_runtime_works_where_the_extras_are_not_installed(tiny_model: Path, tmp_path: Path) -> None:
+    """Pictures are stylized with none of the packages of the extras (training, servers, Ray)."""
     code = (
         "import sys\n"
-        "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'datasets', 'accelerate'):\n"
+        "from fast_nst.cli import EXTRAS, main\n"
+        "for name in set().union(*EXTRAS.values(), {'onnx', 'cv2', 'pyvips'}):\n"
         "    sys.modules[name] = None\n"
-        "import fast_nst, fast_nst.pictures, fast_nst.runtime.batch.stylize, numpy as np\n"
+        "import fast_nst, numpy as np\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "print(fast_nst.Stylizer(sys.argv[1])(np.zeros((2, 3, 3), np.uint8)).shape)\n"
+        "sys.exit(main(['stylize', sys.argv[2], '--model', sys.argv[1], '--output', sys.argv[3]]))\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(tiny_model)], cwd=ROOT, capture_output=True, text=True
-    )
-    assert (run.stdout, run.stderr) == ("(2, 3, 3)\n", "")
+    picture, result = tmp_path / "picture.png", tmp_path / "result.png"
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(picture)
+    command = [sys.executable, "-c", code, str(tiny_model), str(picture), str(result)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout.splitlines()[0]) == (0, "(2, 3, 3)"), run.stderr
+    assert Image.open(result).size == (5, 4)
 
 
 def test_onnxruntime_reports_nothing_about_its_use(tiny_model: Path, tmp_path: Path) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from fast_nst.errors import UserError
 from fast_nst.pictures import UnreadablePicture, UnsuitableFormat
 from fast_nst.runtime.batch.jobs import Job
 from fast_nst.runtime.batch.options import StylizeOptions
 from fast_nst.runtime.batch.picture import decode, stylize_picture
-from fast_nst.runtime.batch.remote import RemoteJob
 from fast_nst.runtime.scratch import NoScratchRoom
 from fast_nst.runtime.styles import is_timed
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
 from fast_nst.runtime.tiled.anysize import AnySizeStylizer
 from fast_nst.runtime.video.containers import UnreadableVideo
+from fast_nst.runtime.video.media import Kind
 from fast_nst.runtime.video.stylize import stylize_video
 
 # What is wrong with one input, and stops none of the others.
@@ -40,9 +41,9 @@ def choose_style(stylizer: Stylizer, options: StylizeOptions) -> None:
         stylizer.style = options.style
 
 
-def check_timed(jobs: Iterable[Job | RemoteJob], options: StylizeOptions) -> None:
-    """Refuse pictures in a style that changes over time."""
-    picture = next((job.source for job in jobs if job.kind == "picture"), None)
+def check_timed(inputs: Iterable[tuple[Path | str, Kind]], options: StylizeOptions) -> None:
+    """Refuse pictures, told by their names and kinds, in a style that changes over time."""
+    picture = next((name for name, kind in inputs if kind == "picture"), None)
     if picture is not None and is_timed(options.style):
         raise UserError(
             f"--style {options.style} changes over time, which is for videos; {picture} is a picture"

@@ -76,7 +76,7 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     )
     model = find_model(options.model, options.style)
     options = replace(options, style=model.style)
-    check_timed(plan.jobs, options)
+    check_timed(((job.source, job.kind) for job in plan.jobs), options)
     # A bad one is found here, not by every worker.
     choose_style(Stylizer(model.path, threads=1, providers=["cpu"]), options)
     report = Report(skipped=list(plan.refused), kept=list(plan.kept), unread=plan.unread)

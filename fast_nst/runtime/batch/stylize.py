@@ -64,7 +64,7 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     model = find_model(options.model, options.style)
     options = replace(options, style=model.style)
     _check_options(jobs, options)
-    check_timed(jobs, options)
+    check_timed(((job.source, job.kind) for job in jobs), options)
     to_file = jobs[0].target == output
     if to_file and jobs[0].kind == "picture":
         check_alpha(writable_format(output.suffix), options.alpha)
