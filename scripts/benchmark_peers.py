@@ -31,8 +31,8 @@ from fast_nst.benchmark.networks import BenchmarkOptions, model_subjects, parse_
 from fast_nst.benchmark.rounds import Subject, measure
 from fast_nst.benchmark.worker import noise, serve, time_calls
 from fast_nst.errors import UserError, user_errors_end
+from fast_nst.runtime.graph import weights_precision
 from fast_nst.runtime.models import Model, find_model, unique_names
-from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.providers import choose_providers, short_name
 from fast_nst.runtime.stylizer import Stylizer
 

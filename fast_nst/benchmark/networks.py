@@ -18,9 +18,9 @@ from fast_nst.benchmark.rounds import Subject, measure
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import check_writable
 from fast_nst.machine.description import describe_machine, doubts
+from fast_nst.runtime.graph import weights_precision
 from fast_nst.runtime.listing import describe_model
 from fast_nst.runtime.models import Model, find_model, unique_names
-from fast_nst.runtime.precision import weights_precision
 from fast_nst.runtime.providers import choose_providers
 
 logger = logging.getLogger("fast_nst")

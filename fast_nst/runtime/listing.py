@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fast_nst.contract import StyleInfo
+from fast_nst.runtime.graph import read_metadata
 from fast_nst.runtime.models import Model, styles_of
-from fast_nst.runtime.precision import read_metadata
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.shipped import list_models
 
