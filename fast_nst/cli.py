@@ -237,7 +237,7 @@ def _export(arguments: list[str]) -> int:
     path, parity = export_run(Path(sources[0]), options.output, options.opset)
     print(path)
     logging.getLogger("fast_nst").info(
-        "torch and ONNX Runtime differ by at most %d grey level over %d sizes",
+        "torch and ONNX Runtime differ by at most %d gray level over %d sizes",
         *(parity.worst, len(parity.shapes)),
     )
     return OK
@@ -250,7 +250,7 @@ def _export_style(source: str, options: Any) -> int:
         raise UserError("--output is missing: the file to write, such as --output mine.onnx")
     worst = export_style(source, options.style, options.output, options.opset)
     print(options.output)
-    logging.getLogger("fast_nst").info("%s with that style differs by at most %d grey level", source, worst)
+    logging.getLogger("fast_nst").info("%s with that style differs by at most %d gray level", source, worst)
     return OK
 
 

@@ -81,7 +81,7 @@ def export_onnx(
 
     Raises:
         UserError: the exported graph fails the checker, uses an op outside the plain set, or differs
-            from torch by more than one grey level anywhere; or the file cannot be written.
+            from torch by more than one gray level anywhere; or the file cannot be written.
     """
     graph = PixelGraph(copy.deepcopy(network).cpu().float()).eval()
     model = _torch_to_onnx(graph, opset)
@@ -90,7 +90,7 @@ def export_onnx(
     parity = measure_parity(graph, model.SerializeToString(), SHAPES)
     if parity.worst > TOLERANCE:
         raise UserError(
-            f"refusing to write {path}: ONNX Runtime and torch differ by {parity.worst} grey levels"
+            f"refusing to write {path}: ONNX Runtime and torch differ by {parity.worst} gray levels"
         )
     about = {
         **metadata,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TOLERANCE = 1  # grey levels
+TOLERANCE = 1  # gray levels
 # [N, H, W]. None of one pixel: instance norms make a picture of its rounding errors where all else is flat.
 SHAPES = ((1, 1, 2), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
 
@@ -18,7 +18,7 @@ class Parity:
     """One run against the other, over all values of all shapes tried."""
 
     worst: int
-    """Largest difference in grey levels."""
+    """Largest difference in gray levels."""
     share_equal: float
     """Share of values that are exactly equal."""
     shapes: tuple[tuple[int, int, int], ...]

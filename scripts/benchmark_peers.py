@@ -139,7 +139,7 @@ def export_peer(peer: Any, path: Path, size: tuple[int, int] | None) -> None:
 
 
 def check_same_picture(ours: Path, peer: Path) -> int:
-    """Largest difference in grey levels on one picture, the peer's output through the sigmoid it lacks."""
+    """Largest difference in gray levels on one picture, the peer's output through the sigmoid it lacks."""
     import onnxruntime
 
     pixels = noise({"batch": 1, "height": 64, "width": 96})
@@ -181,7 +181,7 @@ def write_exports(folder: Path, network: Any, sizes: list[tuple[int, int]]) -> d
         export_peer(peer, paths[name], size)
     worst = check_same_picture(paths["ours"], paths[FREE])
     if worst > 1:
-        raise UserError(f"the peer paints another picture: {worst} grey levels off")
+        raise UserError(f"the peer paints another picture: {worst} gray levels off")
     return paths
 
 

@@ -46,7 +46,7 @@ def main() -> None:
     print(
         f"{pixels.shape[1]}x{pixels.shape[0]}, tiles of {tiled.tile}: largest difference {difference.max()}"
     )
-    print(f"grey level, {share:.2%} of the values equal")
+    print(f"gray level, {share:.2%} of the values equal")
 
 
 if __name__ == "__main__":

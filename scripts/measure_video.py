@@ -95,7 +95,7 @@ def memory(clip: Path, model: str, seconds: float, size: int | None, threads: in
 
 
 def flicker(clip: Path, model: str, frames: int, size: int | None, threads: int | None) -> None:
-    """Mean change in grey levels along the motion, where both directions of the flow agree."""
+    """Mean change in gray levels along the motion, where both directions of the flow agree."""
     import cv2
 
     stylizer = Stylizer(model, threads=threads)
@@ -106,14 +106,14 @@ def flicker(clip: Path, model: str, frames: int, size: int | None, threads: int 
     plain = [stylizer(frame) for frame in film]
     smoother = Smoother()
     steadier = [smoother(*pair) for pair in zip(film, plain, strict=True)]
-    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in film]
+    grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in film]
     for name, results in (("the film", film), ("stylized", plain), ("with --smooth", steadier)):
         changes = []
         for index in range(1, len(film)):
-            moved, trust = smoother.move(greys[index - 1], results[index - 1], greys[index])
+            moved, trust = smoother.move(grays[index - 1], results[index - 1], grays[index])
             change = np.abs(moved.astype(float) - results[index]).mean(-1)
             changes.append(change[trust > 0.99].mean())
-        print(f"{name:14} {np.mean(changes):.2f} grey levels")
+        print(f"{name:14} {np.mean(changes):.2f} gray levels")
 
 
 def _repeat(clip: Path, target: Path, seconds: float) -> float:

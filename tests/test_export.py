@@ -66,7 +66,7 @@ def test_antialiased_and_fast_networks_agree_too(kind: Literal["fast", "johnson"
 
 
 def test_what_one_pixel_becomes_keeps_no_network_from_its_file(tmp_path: Path) -> None:
-    """Instance norms of large scales turn the rounding of a flat picture into grey levels, on both sides."""
+    """Instance norms of large scales turn the rounding of a flat picture into gray levels, on both sides."""
     torch.manual_seed(0)
     network = TransformNetwork(TransformConfig(8, kind="fast"))
     with torch.no_grad():
@@ -144,7 +144,7 @@ def test_a_graph_that_differs_from_torch_is_not_written(
         return model
 
     monkeypatch.setattr(export, "_torch_to_onnx", spoiled)
-    with pytest.raises(UserError, match=r"differ by \d+ grey levels"):
+    with pytest.raises(UserError, match=r"differ by \d+ gray levels"):
         export_onnx(network, tmp_path / "bad.onnx", {})
     assert not list(tmp_path.iterdir())
 

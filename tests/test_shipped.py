@@ -41,13 +41,13 @@ def test_every_style_says_where_it_comes_from(path: Path) -> None:
 
 # What can be looked at without being bothered, whatever ships. docs/quality.md tells what each measures.
 CEILINGS = {
-    # RMS of a regular pattern on plain colors: 2 grey levels are 1 to 2 % of contrast, the eye's threshold.
+    # RMS of a regular pattern on plain colors: 2 gray levels are 1 to 2 % of contrast, the eye's threshold.
     "lattice": 2.0,
     "stripes": 2.0,  # the same of color, to which the eye is less sharp
-    "border_ratio": 3.0,  # three times as far off as elsewhere; a grey frame of 4 px has 3.8 to 4.7
-    "frame": 30.0,  # grey levels, of the mean color of a side: seen at once
+    "border_ratio": 3.0,  # three times as far off as elsewhere; a gray frame of 4 px has 3.8 to 4.7
+    "frame": 30.0,  # gray levels, of the mean color of a side: seen at once
     "blobs": 8.0,  # deviations; among millions of strokes 6 come by chance
-    # 10 grey levels, where strokes have some 30 (RMS): two paintings a step apart still agree by 94 %.
+    # 10 gray levels, where strokes have some 30 (RMS): two paintings a step apart still agree by 94 %.
     "shift_1px": 0.04,
     "shift_2px": 0.04,
     "shift_4px": 0.04,
@@ -85,7 +85,7 @@ def stripes(painted: np.ndarray) -> np.ndarray:
     return painted + wave * (1, -0.5, 0)
 
 
-def grey_frame(painted: np.ndarray) -> np.ndarray:
+def gray_frame(painted: np.ndarray) -> np.ndarray:
     framed = np.full_like(painted, 128)
     framed[4:-4, 4:-4] = painted[4:-4, 4:-4]
     return framed
@@ -99,7 +99,7 @@ def spot(painted: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("fault", "score"),
-    [(weave, "lattice"), (stripes, "stripes"), (grey_frame, "border_ratio"), (spot, "blobs")],
+    [(weave, "lattice"), (stripes, "stripes"), (gray_frame, "border_ratio"), (spot, "blobs")],
 )
 def test_a_fault_that_is_seen_is_above_its_ceiling(
     fault: Callable[[np.ndarray], np.ndarray], score: str, ceilings: dict[str, float]
@@ -147,9 +147,9 @@ def test_a_style_is_no_color_filter(path: Path) -> None:
     stylizer = Stylizer(path)
     for _, pixels in heldout_photographs():
         result = stylizer(pixels)
-        grey = pixels.mean(2).round().astype(int)
-        level = np.bincount(grey.ravel()).argmax()
-        assert result[grey == level].mean(1).std() > 10
+        gray = pixels.mean(2).round().astype(int)
+        level = np.bincount(gray.ravel()).argmax()
+        assert result[gray == level].mean(1).std() > 10
 
 
 @pytest.mark.parametrize("path", STYLES.values(), ids=STYLES)

@@ -18,7 +18,7 @@ FLAT_SIDE = 192
 PERIODS = 8  # px; the strides of networks are 2, 4 or 8
 BAND = 4  # px, where a frame shows
 STROKE, TREND = 6.0, 24.0  # px, deviations of the Gaussians between which blobs are looked for
-ROUNDING = 1 / 12  # variance of rounding to grey levels
+ROUNDING = 1 / 12  # variance of rounding to gray levels
 LUMA = np.array([0.299, 0.587, 0.114])  # BT.601
 FLATS = ((128, 128, 128), (230, 230, 230), (40, 40, 40), (120, 160, 210), (150, 60, 50))
 SKIES = (  # top, bottom, whether it runs diagonally
@@ -33,19 +33,19 @@ class Artefacts:
     """Scores of one method of stylizing; skies and flats are the worst of several."""
 
     lattice: float
-    """Checkerboard: RMS of what repeats every 2, 4 or 8 px on flats and skies, grey levels. 0 = none."""
+    """Checkerboard: RMS of what repeats every 2, 4 or 8 px on flats and skies, gray levels. 0 = none."""
     lattice_share: float
     """Its share of the picture's variance, 0 to 1."""
     border_ratio: float
     """Error at the border over error in the middle, on pictures. 1 = none."""
     frame: float
-    """How far the mean color of the border is off on skies, grey levels. 0 = none."""
+    """How far the mean color of the border is off on skies, gray levels. 0 = none."""
     blobs: float
     """The largest deviation on a sky, in robust standard deviations of its strokes. To 6 = none."""
     stripes: float
-    """Color at periods below 4 px on skies, RMS of Cb and Cr in grey levels. 0 = none."""
+    """Color at periods below 4 px on skies, RMS of Cb and Cr in gray levels. 0 = none."""
     weave: float
-    """Luma at periods below 4 px on skies, RMS in grey levels. 0 = none; fine strokes have some too."""
+    """Luma at periods below 4 px on skies, RMS in gray levels. 0 = none; fine strokes have some too."""
 
 
 def artefacts(stylize: Stylize, pictures: Sequence[np.ndarray]) -> Artefacts:
@@ -67,7 +67,7 @@ def artefacts(stylize: Stylize, pictures: Sequence[np.ndarray]) -> Artefacts:
 
 
 def sky(top: Sequence[float], bottom: Sequence[float], diagonal: bool, seed: int) -> np.ndarray:
-    """A slow gradient with the grey noise of a quiet sensor, uint8 [384, 384, 3]."""
+    """A slow gradient with the gray noise of a quiet sensor, uint8 [384, 384, 3]."""
     along = np.linspace(0, 1, SIDE)[:, None] + np.zeros((1, SIDE))
     share = ((along + along.T) / 2 if diagonal else along)[..., None]
     grain = np.random.default_rng([1, seed]).normal(0, 1, (SIDE, SIDE, 1))
@@ -79,7 +79,7 @@ def lattice(picture: np.ndarray) -> tuple[float, float]:
     """What repeats every 2, 4 or 8 px either way, beyond what neighboring frequencies hold.
 
     Returns:
-        Its RMS in grey levels, and its share of the variance of ``picture`` [H, W, 3], 0 to 255.
+        Its RMS in gray levels, and its share of the variance of ``picture`` [H, W, 3], 0 to 255.
     """
     power, scale = _spectrum(_inner(picture))
     side = power.shape[0]
@@ -98,7 +98,7 @@ def lattice(picture: np.ndarray) -> tuple[float, float]:
 
 
 def highest_octave(picture: np.ndarray) -> tuple[float, float]:
-    """RMS of chroma (Cb and Cr) and luma of ``picture`` at periods below 4 px, grey levels."""
+    """RMS of chroma (Cb and Cr) and luma of ``picture`` at periods below 4 px, gray levels."""
     inner = _inner(picture)
     luma = inner @ LUMA
     chroma = np.stack([0.564 * (inner[..., 2] - luma), 0.713 * (inner[..., 0] - luma)], axis=-1)
@@ -114,7 +114,7 @@ def highest_octave(picture: np.ndarray) -> tuple[float, float]:
 def blobs(picture: np.ndarray) -> float:
     """The largest deviation of a blurred sky from its surroundings, over their robust deviation.
 
-    Instance norm lets networks hide large values in a few spots; a stroke is one of many. At least one grey
+    Instance norm lets networks hide large values in a few spots; a stroke is one of many. At least one gray
     level counts as deviation, or a smooth picture would be all blobs.
     """
     blurred = _blur(picture.astype(np.float64), STROKE)
@@ -124,7 +124,7 @@ def blobs(picture: np.ndarray) -> float:
 
 
 def border_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """RMS error in the outer `BAND` px over that in the middle, both plus one grey level.
+    """RMS error in the outer `BAND` px over that in the middle, both plus one gray level.
 
     The error is the difference of a stylized part of a picture, and that part of the stylized picture:
     what the network does for want of the pixels beyond.
@@ -139,7 +139,7 @@ def border_ratio(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def frame(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """RMS over the four sides of how far their mean color is from the one without a border, grey levels."""
+    """RMS over the four sides of how far their mean color is from the one without a border, gray levels."""
     off = []
     for part, whole in pairs:
         error = part - whole

@@ -17,7 +17,7 @@ BANDS = tuple(f"{low}-{high} px" for low, high in OCTAVES)
 
 
 def octaves(pixels: np.ndarray) -> np.ndarray:
-    """RMS of luma in each of `BANDS`, in grey levels, of a picture uint8 [H, W, 3]."""
+    """RMS of luma in each of `BANDS`, in gray levels, of a picture uint8 [H, W, 3]."""
     height, width = pixels.shape[:2]
     luma = pixels @ LUMA
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]  # edges have no detail to tell
@@ -36,9 +36,9 @@ def mean_octaves(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def as_dict(bands: np.ndarray, photograph: np.ndarray, style: np.ndarray | None = None) -> dict[str, object]:
-    """Plain values: grey levels by band, and their shares of the photographs' and of the style picture's."""
+    """Plain values: gray levels by band, and their shares of the photographs' and of the style picture's."""
     found: dict[str, object] = {
-        "grey_levels": dict(zip(BANDS, bands.round(2).tolist(), strict=True)),
+        "gray_levels": dict(zip(BANDS, bands.round(2).tolist(), strict=True)),
         "of_photograph": dict(zip(BANDS, _share(bands, photograph).round(2).tolist(), strict=True)),
     }
     if style is not None:
@@ -51,7 +51,7 @@ def as_markdown(rows: dict[str, np.ndarray], photograph: str, style: str | None 
     against = "the photograph's" + (" and of the style picture's" if style is not None else "")
     lines = [
         "## Sharpness\n",
-        f"RMS of luma by period, in grey levels; in brackets the share of {against}. Below both is soft.\n",
+        f"RMS of luma by period, in gray levels; in brackets the share of {against}. Below both is soft.\n",
         "| " + " | ".join(["", *BANDS]) + " |",
         "|" + "---|" * (len(BANDS) + 1),
     ]

@@ -22,7 +22,7 @@ SHIFTS = (1, 2, 4)  # px; johnson networks hardly notice 4, their stride; fast o
 DIRECTIONS = ((0, 1), (1, 0), (1, 1))  # across, down, diagonal
 WINDOW = 256  # px, the side of what is stylized
 MARGIN = 32  # px at the windows' borders that are not compared: other pixels lie beyond them
-NOISE = 2.0  # grey levels, a quiet sensor
+NOISE = 2.0  # gray levels, a quiet sensor
 BRIGHTNESS = 0.97
 
 

@@ -66,7 +66,7 @@ def decode_picture(
 ) -> Picture:
     """Decode a file, the bytes of one, or a PIL image into sRGB uint8 [H, W, 3].
 
-    An animation gives its first frame. Grey of floats is read as 0 to 1 or to 255 and clipped, which is
+    An animation gives its first frame. Gray of floats is read as 0 to 1 or to 255 and clipped, which is
     said; wider numbers are scaled by their range. `alpha` is "keep", or the color that lies under what is
     transparent.
     `max_pixels` guards against decompression bombs; None takes Pillow's own limit (179 million).

@@ -1,4 +1,4 @@
-"""TIFF files that Pillow has no mode for (float RGB, grey of 16 bits with alpha), through libvips."""
+"""TIFF files that Pillow has no mode for (float RGB, gray of 16 bits with alpha), through libvips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger("fast_nst")
 _BITS, _PHOTOMETRIC, _FORMAT, _PROFILE = 258, 262, 339, 34675
 _BIG = 43  # in place of 42: a BigTIFF, whose numbers are twice as long
 _FORMATS = {1: "", 2: "signed ", 3: "float "}
-_COLORS = {0: "grey", 1: "grey", 2: "RGB", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
+_COLORS = {0: "gray", 1: "gray", 2: "RGB", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -88,7 +88,7 @@ class DeepTiff(ImageFile.ImageFile):
         """By libvips, for Pillow converts 8 bits only and floats are often linear light."""
         vips, colors = import_vips(), values.shape[2] - 1 + values.shape[2] % 2
         pixels = vips.Image.new_from_array(np.rint(values[..., :colors] * 65535).astype(np.uint16))
-        pixels = pixels.copy(interpretation="rgb16" if colors == 3 else "grey16")
+        pixels = pixels.copy(interpretation="rgb16" if colors == 3 else "gray16")
         pixels.set_type(vips.GValue.blob_type, "icc-profile-data", self._profile)
         try:
             more = {"embedded": True, "intent": "relative", "black_point_compensation": True, "depth": 16}

@@ -39,13 +39,13 @@ def to_srgb(
             rgb = _through_any_profile(Image.fromarray(_upper_half(colors)), source)
         return rgb, (Image.fromarray(_upper_half(wide[..., 3])) if wide.shape[2] == 4 else None)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_wide_grey(image, source, name)
+        return _from_wide_gray(image, source, name)
     alpha = None
     if image.has_transparency_data:
-        grey = image.mode in ("1", "L", "LA", "La")
-        image = image.convert("LA" if grey else "RGBA")
+        gray = image.mode in ("1", "L", "LA", "La")
+        image = image.convert("LA" if gray else "RGBA")
         alpha = image.getchannel("A")
-        image = image.convert("L" if grey else "RGB")
+        image = image.convert("L" if gray else "RGB")
     elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     if isinstance(source, Space):
@@ -95,10 +95,10 @@ def _through_any_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_wide_grey(
+def _from_wide_gray(
     image: Image.Image, source: bytes | Space | None, name: str
 ) -> tuple[Image.Image, Image.Image | None]:
-    """Grey of 16 or 32 bits, or floats; by bands, for floats of all would take many times its room."""
+    """Gray of 16 or 32 bits, or floats; by bands, for floats of all would take many times its room."""
     low, high = _range(image, name)
     hidden = image.info.get("transparency")
     tags = getattr(image, "tag_v2", None) or {}
@@ -149,13 +149,13 @@ def _range(image: Image.Image, name: str) -> tuple[float, float]:
         return (least, most) if least < 0 or most > 65535 else (0.0, 65535.0)
     low, high = ((0.0, 1.0), (0.0, 255.0), (least, most))[int(counts.argmax())]
     if high != 1 or least < 0 or most > 1:
-        words = "%s: float grey, read as %g (black) to %g (white), what is beyond clipped"
+        words = "%s: float gray, read as %g (black) to %g (white), what is beyond clipped"
         logger.warning(words, name, low, high)
     return low, high
 
 
 def _to_16_bit(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Wide grey [H, W] -> uint16 [H, W]."""
+    """Wide gray [H, W] -> uint16 [H, W]."""
     if values.dtype == np.uint16:
         return values
     with np.errstate(invalid="ignore"):  # signaling NaNs of a damaged file

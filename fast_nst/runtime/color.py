@@ -41,5 +41,5 @@ def _check(content: np.ndarray, stylized: np.ndarray) -> None:
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
-    # Rounded, not truncated: truncation darkens by half a grey level on average.
+    # Rounded, not truncated: truncation darkens by half a gray level on average.
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -107,7 +107,7 @@ def _run(
 
 
 def export_style(source: str, style: str | None, target: Path, opset: int) -> int:
-    """Write one style or mixture of a file of many as a file of one; the largest difference in grey levels.
+    """Write one style or mixture of a file of many as a file of one; the largest difference in gray levels.
 
     Nothing is written where the two differ by more than one. Raises UserError for that, a wrong style,
     another opset than the file has, and a file that cannot be read or written.
@@ -128,7 +128,7 @@ def export_style(source: str, style: str | None, target: Path, opset: int) -> in
     parity = compare(((many(picture), one(picture)) for picture in pictures), SHAPES)
     if parity.worst > TOLERANCE:
         raise UserError(
-            f"refusing to write {target}: it and {many.name} differ by {parity.worst} grey levels"
+            f"refusing to write {target}: it and {many.name} differ by {parity.worst} gray levels"
         )
     onnx.helper.set_model_props(model, {**about, "parity": parity.to_json()})
     write_whole(target, model.SerializeToString(), make_folder=True)

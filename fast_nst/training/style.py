@@ -260,4 +260,4 @@ def finish(
     report.write_card(config, state, validation, about, images, styles, of_styles)
     if state.unreadable:
         logger.warning("%d content pictures were unreadable and skipped", len(state.unreadable))
-    logger.info("wrote %s (torch and ONNX Runtime differ by at most %d grey level)", target, parity.worst)
+    logger.info("wrote %s (torch and ONNX Runtime differ by at most %d gray level)", target, parity.worst)

@@ -46,7 +46,7 @@ def painted(height: int = 40, width: int = 56, shift: int = 0) -> np.ndarray:
 
 def _pictures() -> Iterator[Seed]:
     rgb = Image.fromarray(painted())
-    grey, palette = rgb.convert("L"), rgb.quantize(16)
+    gray, palette = rgb.convert("L"), rgb.quantize(16)
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a photograph"
     tagged: dict[str, Any] = {
@@ -56,12 +56,12 @@ def _pictures() -> Iterator[Seed]:
     more = {"save_all": True, "append_images": [Image.fromarray(painted(shift=9))], "duration": 80}
     wide = Image.fromarray((painted()[..., 0].astype(np.uint16) << 8) + 7)
     alpha = rgb.copy()
-    alpha.putalpha(grey)
+    alpha.putalpha(gray)
     kinds: list[tuple[str, Image.Image, dict[str, Any]]] = [
         ("tagged.jpg", rgb, tagged),
         ("progressive.jpg", rgb, {"progressive": True, "quality": 60}),
         ("cmyk.jpg", rgb.convert("CMYK"), {}),
-        ("grey.jpeg", grey, {}),
+        ("gray.jpeg", gray, {}),
         ("tagged.png", rgb, tagged),
         ("palette.png", palette, {"transparency": 3}),
         ("wide.png", wide, {}),
@@ -76,14 +76,14 @@ def _pictures() -> Iterator[Seed]:
         ("jpeg.tif", rgb, {"compression": "jpeg"}),
         ("fax.tif", rgb.convert("1"), {"compression": "group4"}),
         ("lab.tif", rgb.convert("LAB"), {"icc_profile": None}),
-        ("float.tif", grey.convert("F"), {}),
+        ("float.tif", gray.convert("F"), {}),
         ("plain.bmp", rgb, {}),
         ("palette.bmp", palette, {}),
         ("still.gif", palette, {}),
         ("plain.avif", alpha, {}),
         ("moving.avif", rgb, more),
         ("plain.ppm", rgb, {}),
-        ("grey.pgm", grey, {}),
+        ("gray.pgm", gray, {}),
         ("bits.pbm", rgb.convert("1"), {}),
         ("plain.jp2", rgb, {}),
         ("lossy.jp2", alpha, {"quality_layers": [20], "irreversible": True}),

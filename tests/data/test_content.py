@@ -30,7 +30,7 @@ def motley(tmp_path: Path) -> Path:
     """One picture of every kind, and files that only claim to be pictures."""
     rgb = Image.fromarray(pixels(50, 70))
     rgb.save(tmp_path / "rgb.jpg")
-    rgb.convert("L").save(tmp_path / "grey.png")
+    rgb.convert("L").save(tmp_path / "gray.png")
     rgb.convert("CMYK").save(tmp_path / "cmyk.jpg")
     rgb.convert("RGBA").save(tmp_path / "rgba.png")
     rgb.convert("P").save(tmp_path / "palette.gif")

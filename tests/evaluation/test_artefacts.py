@@ -92,7 +92,7 @@ def test_the_unchanged_picture_has_none() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(period=st.sampled_from([2, 4, 8]), level=st.floats(2, 20), seed=st.integers(0, 99))
-def test_a_lattice_is_measured_in_grey_levels_under_strokes(
+def test_a_lattice_is_measured_in_gray_levels_under_strokes(
     painted: np.ndarray, period: int, level: float, seed: int
 ) -> None:
     cell = np.random.default_rng(seed).normal(0, 1, (period, period, 1))
@@ -134,7 +134,7 @@ def test_zero_padding_shows_at_the_border() -> None:
     assert border_ratio(np.float64(bad)) > 1.3 * border_ratio(np.float64(good))
 
 
-def test_a_drawn_frame_is_measured_in_grey_levels(painted: np.ndarray) -> None:
+def test_a_drawn_frame_is_measured_in_gray_levels(painted: np.ndarray) -> None:
     framed = painted.copy()
     framed[:4] += 30
     assert frame([(painted, painted)]) == 0

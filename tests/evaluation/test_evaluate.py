@@ -78,8 +78,8 @@ def test_the_page_and_the_sheet_show_it(scorecard: Path) -> None:
 def test_sharpness_is_held_against_the_photograph_and_the_style(scorecard: Path) -> None:
     found = json.loads((scorecard / "scorecard.json").read_text())
     of = found["methods"]["strokes"]["sharpness"]
-    for band, level in of["grey_levels"].items():
-        photograph = found["methods"]["photograph"]["sharpness"]["grey_levels"][band]
+    for band, level in of["gray_levels"].items():
+        photograph = found["methods"]["photograph"]["sharpness"]["gray_levels"][band]
         assert of["of_photograph"][band] == pytest.approx(level / photograph, rel=0.05, abs=0.01)
         assert of["of_style"][band] == pytest.approx(
             level / found["style_sharpness"][band], rel=0.05, abs=0.01

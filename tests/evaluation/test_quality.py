@@ -44,7 +44,7 @@ def test_without_torch_and_data_a_network_is_measured_beside_the_unchanged_pictu
     assert negative["stability"] == floor["stability"]
     assert negative["sharpness"] == floor["sharpness"]
     assert set(floor["sharpness"]["of_photograph"].values()) == {1}
-    # Frame n of the sequence is all of grey level n, and the flow says that nothing changes.
+    # Frame n of the sequence is all of gray level n, and the flow says that nothing changes.
     assert floor["stability"]["e_stab"]["walk"] == pytest.approx(1 / 255, abs=1e-4)
     assert negative["stability"]["flicker"]["walk"] == 1
 

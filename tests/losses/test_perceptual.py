@@ -97,10 +97,10 @@ def test_gram_at_1024_px_is_finite_and_right_in_half_precision(dtype: torch.dtyp
 
 def test_constant_pictures_give_finite_losses_and_gradients() -> None:
     network = load_loss_network("vgg16")
-    grey = torch.full((1, 3, 32, 32), 0.5)
-    loss = PerceptualLoss(network, [grey], network.info.style_taps, network.info.content_tap, LossWeights())
-    stylized = grey.clone().requires_grad_()
-    terms = loss(stylized, grey)
+    gray = torch.full((1, 3, 32, 32), 0.5)
+    loss = PerceptualLoss(network, [gray], network.info.style_taps, network.info.content_tap, LossWeights())
+    stylized = gray.clone().requires_grad_()
+    terms = loss(stylized, gray)
     terms["total"].backward()
     assert all(torch.isfinite(value) for value in terms.values())
     assert stylized.grad is not None

@@ -69,32 +69,32 @@ def test_a_picture_without_transparency_has_no_opacity() -> None:
     assert decode_picture(saved(Image.new("RGBA", (3, 2))), alpha="keep").pixels.shape == (2, 3, 3)
 
 
-@pytest.mark.parametrize("mode", ["palette", "LA", "1", "key", "wide grey", "turned"])
+@pytest.mark.parametrize("mode", ["palette", "LA", "1", "key", "wide gray", "turned"])
 def test_every_way_to_say_transparent_is_kept(mode: str) -> None:
-    grey = np.array([[0, 255, 0], [255, 255, 255]], np.uint8)  # 0 is hidden
-    image, more = Image.fromarray(grey), {"transparency": 0}
+    gray = np.array([[0, 255, 0], [255, 255, 255]], np.uint8)  # 0 is hidden
+    image, more = Image.fromarray(gray), {"transparency": 0}
     if mode == "palette":
         image = image.quantize(2)
         more = {"transparency": image.getpixel((0, 0))}
     elif mode == "LA":
-        image, more = Image.fromarray(np.dstack([grey, grey])), {}
+        image, more = Image.fromarray(np.dstack([gray, gray])), {}
     elif mode == "1":
         image = image.convert("1")
     elif mode == "key":
         image, more = image.convert("RGB"), {"transparency": (0, 0, 0)}
-    elif mode == "wide grey":
-        image = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode == "wide gray":
+        image = Image.fromarray(gray.astype(np.uint16) * 257)
     elif mode == "turned":
         exif = Image.Exif()
         exif[0x0112] = 6
-        image, more = Image.fromarray(np.dstack([grey, grey])), {"exif": exif.tobytes()}
+        image, more = Image.fromarray(np.dstack([gray, gray])), {"exif": exif.tobytes()}
     picture = decode_picture(saved(image, **more), alpha="keep")
-    expected = np.rot90(grey, -1) if mode == "turned" else grey
+    expected = np.rot90(gray, -1) if mode == "turned" else gray
     assert picture.opacity is not None
     assert np.array_equal(picture.opacity, expected)
 
 
-def test_grey_of_sixteen_bits_hides_only_the_value_it_names() -> None:
+def test_gray_of_sixteen_bits_hides_only_the_value_it_names() -> None:
     values = np.array([[1000, 1001, 65535]], np.uint16)
     data = saved(Image.fromarray(values), transparency=1000)
     assert decode_picture(data).pixels[0, :, 0].tolist() == [255, 4, 255]

@@ -118,7 +118,7 @@ def test_what_is_no_picture_is_named_with_the_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
-def test_truncated_file_is_refused_not_half_grey(kind: str) -> None:
+def test_truncated_file_is_refused_not_half_gray(kind: str) -> None:
     data = saved(Image.fromarray(noise(64, 64)), kind)
     for part in (0.05, 0.3, 0.7, 0.9):
         assert reason(data[: int(len(data) * part)])
@@ -447,7 +447,7 @@ def test_a_kind_of_tiff_that_is_not_read_is_named() -> None:
     assert reason(float_tiff(np.zeros((2, 2, 3)))) == "a TIFF of 64-bit float RGB is not read; convert it"
 
 
-def test_grey_of_sixteen_bits_with_alpha_is_read() -> None:
+def test_gray_of_sixteen_bits_with_alpha_is_read() -> None:
     pytest.importorskip("pyvips", reason="pip install 'fast-nst[huge]'")
     values = np.array([[[257 * 100, 65535], [257 * 100, 0]]], np.uint16)
     picture = decode_picture(float_tiff(values, photometric=1), alpha="keep")

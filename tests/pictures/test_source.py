@@ -52,7 +52,7 @@ def color_of(data: bytes) -> list[int]:
     return decode_picture(data).pixels[1, 1].tolist()
 
 
-def grey_of(data: bytes) -> int:
+def gray_of(data: bytes) -> int:
     red, green, blue = color_of(data)
     assert red == green == blue
     return red
@@ -60,8 +60,8 @@ def grey_of(data: bytes) -> int:
 
 def test_linear_light_in_a_png_is_brightened_as_browsers_do() -> None:
     dark = np.full((4, 4, 3), 55, np.uint8)
-    assert grey_of(png(gamma(1.0), pixels=dark)) == pytest.approx(128, abs=1)
-    assert grey_of(png(cicp(1, 8), pixels=dark)) == pytest.approx(128, abs=1)
+    assert gray_of(png(gamma(1.0), pixels=dark)) == pytest.approx(128, abs=1)
+    assert gray_of(png(cicp(1, 8), pixels=dark)) == pytest.approx(128, abs=1)
 
 
 def test_wide_gamut_told_by_numbers_is_converted() -> None:
@@ -100,7 +100,7 @@ def test_range_of_television_is_stretched() -> None:
 
 
 def test_sixteen_bits_of_linear_light_do_not_band() -> None:
-    """Of 8 bits the darkest step is 13 grey levels of sRGB."""
+    """Of 8 bits the darkest step is 13 gray levels of sRGB."""
     codes = np.repeat(np.arange(0, 1024, 2, dtype=np.uint16)[None, :, None], 3, axis=2)
     shown = decode_picture(png(gamma(1.0), pixels=codes)).pixels[0, :, 0].astype(int)
     light = codes[0, :, 0] / 65535
@@ -130,14 +130,14 @@ def test_a_profile_is_what_it_holds_not_what_it_is_called() -> None:
     assert color_of(data) == pytest.approx((60, 200, 60), abs=2)
 
 
-def test_grey_goes_through_a_profile_of_rgb() -> None:
+def test_gray_goes_through_a_profile_of_rgb() -> None:
     linear = bytearray(swapped_profile())
     for curve in (b"rTRC", b"gTRC", b"bTRC"):
         place = linear.index(curve)
         start = int.from_bytes(linear[place + 4 : place + 8], "big")
         linear[start : start + 12] = b"curv" + bytes(8)  # no entry: linear
     data = saved(Image.new("L", (4, 4), 55), "PNG", icc_profile=bytes(linear))
-    assert grey_of(data) == pytest.approx(128, abs=2)
+    assert gray_of(data) == pytest.approx(128, abs=2)
 
 
 # --- EXIF ----------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def test_white_is_zero_at_sixteen_bits() -> None:
         directory = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in tags)
         head = b"II*\0" + struct.pack("<I", 8 + len(rows))
         data = head + rows + struct.pack("<H", len(tags)) + directory + bytes(4)
-        assert grey_of(data) == pytest.approx(32, abs=1)
+        assert gray_of(data) == pytest.approx(32, abs=1)
 
 
 # --- HDR -----------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def pq(light: float) -> float:
     return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
 
 
-def pq_grey(*light: float) -> np.ndarray:
+def pq_gray(*light: float) -> np.ndarray:
     codes = [round(pq(one) * 65535) for one in light]
     return np.repeat(np.array(codes, np.uint16).reshape(1, -1, 1), 3, axis=2).repeat(64, 0).repeat(16, 1)
 
@@ -280,14 +280,14 @@ def shown(data: bytes) -> list[int]:
 
 def test_hdr_within_paper_white_keeps_its_light() -> None:
     """BT.2408: paper white is 203 cd/m2; half of that light is 188 in sRGB."""
-    assert shown(png(cicp(9, 16), pixels=pq_grey(203, 101.5, 20.3, 0))) == pytest.approx(
+    assert shown(png(cicp(9, 16), pixels=pq_gray(203, 101.5, 20.3, 0))) == pytest.approx(
         [255, 188, 89, 0], abs=1
     )
 
 
 def test_highlights_of_hdr_are_rolled_off_and_the_middle_stays() -> None:
     light = (10, 40, 100, 203, 400, 1000)
-    for data in (png(cicp(9, 16), pixels=pq_grey(*light)), heic(pq_grey(*light), nclx=(9, 16, 9, True))):
+    for data in (png(cicp(9, 16), pixels=pq_gray(*light)), heic(pq_gray(*light), nclx=(9, 16, 9, True))):
         ten, forty, hundred, white, bright, brightest = shown(data)
         assert ten == pytest.approx(63, abs=2)
         assert forty == pytest.approx(123, abs=3)
@@ -297,7 +297,7 @@ def test_highlights_of_hdr_are_rolled_off_and_the_middle_stays() -> None:
 
 
 def test_hlg_is_shown_as_on_a_display_of_its_reference() -> None:
-    """BT.2408: paper white is 75 % of the signal, a grey card 38 %: 26 cd/m2."""
+    """BT.2408: paper white is 75 % of the signal, a gray card 38 %: 26 cd/m2."""
     codes = np.array([0, 0.38, 0.75, 1.0]) * 65535
     pixels = np.repeat(codes.astype(np.uint16).reshape(1, -1, 1), 3, axis=2).repeat(64, 0).repeat(16, 1)
     for data in (png(cicp(9, 18), pixels=pixels), heic(pixels, nclx=(9, 18, 9, False))):
@@ -310,7 +310,7 @@ def test_hlg_is_shown_as_on_a_display_of_its_reference() -> None:
 
 @needs_avif
 def test_hdr_avif_is_tone_mapped_too() -> None:
-    codes = (pq_grey(20.3, 100, 1000) >> 8).astype(np.uint8)
+    codes = (pq_gray(20.3, 100, 1000) >> 8).astype(np.uint8)
     dark, middle, bright = shown(avif(9, 16, codes))
     assert dark == pytest.approx(89, abs=4)
     assert 165 < middle < 190

@@ -59,12 +59,12 @@ def test_transparent_palette_entry_is_white() -> None:
     assert pixels.tolist() == [[[255, 255, 255], [40, 50, 60]]]
 
 
-def test_grey_with_alpha_is_composed_over_white() -> None:
+def test_gray_with_alpha_is_composed_over_white() -> None:
     image = Image.fromarray(np.array([[[100, 255], [100, 0]]], np.uint8), "LA")
     assert decode_picture(saved(image)).pixels[0, :, 0].tolist() == [100, 255]
 
 
-def test_16_bit_grey_is_scaled_not_clipped() -> None:
+def test_16_bit_gray_is_scaled_not_clipped() -> None:
     values = np.array([[0, 257 * 100, 257 * 200, 65535]], np.uint16)
     for data in (saved(Image.fromarray(values)), saved(Image.fromarray(values), "TIFF")):
         assert decode_picture(data).pixels[0, :, 1].tolist() == [0, 100, 200, 255]
@@ -75,7 +75,7 @@ def test_big_endian_16_bit_tiff_is_scaled() -> None:
     assert decode_picture(image).pixels[0, :, 0].tolist() == [3, 255]
 
 
-def test_32_bit_grey_beyond_16_bits_keeps_its_extremes() -> None:
+def test_32_bit_gray_beyond_16_bits_keeps_its_extremes() -> None:
     image = Image.fromarray(np.array([[-1000, 0, 100_000]], np.int32))
     assert decode_picture(saved(image, "TIFF")).pixels[0, :, 0].tolist() == [0, 3, 255]
 
@@ -95,18 +95,18 @@ def test_32_bit_grey_beyond_16_bits_keeps_its_extremes() -> None:
         ([1e30, 1e30, 1e30], [0, 0, 0]),
     ],
 )
-def test_float_grey_is_read_by_most_of_it(values: list[float], expected: list[int]) -> None:
+def test_float_gray_is_read_by_most_of_it(values: list[float], expected: list[int]) -> None:
     image = Image.fromarray(np.array([values], np.float32))
     assert decode_picture(image).pixels[0, :, 0].tolist() == expected
 
 
-def test_float_grey_that_is_clipped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_float_gray_that_is_clipped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, values in (("plain.tif", [0.0, 0.5, 1.0]), ("beyond.tif", [0.25, 0.5, 1.5])):
         Image.fromarray(np.array([values], np.float32)).save(tmp_path / name)
         decode_picture(tmp_path / name)
     said = [record.message for record in caplog.records if record.name == "fast_nst"]
     path = tmp_path / "beyond.tif"
-    assert said == [f"{path}: float grey, read as 0 (black) to 1 (white), what is beyond clipped"]
+    assert said == [f"{path}: float gray, read as 0 (black) to 1 (white), what is beyond clipped"]
 
 
 def swapped_profile() -> bytes:
@@ -153,8 +153,8 @@ def test_unusable_profile_is_ignored(profile: bytes) -> None:
 
 def test_profile_of_another_mode_is_ignored() -> None:
     srgb_v4 = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
-    grey = Image.fromarray(smooth()[..., 0])
-    data = saved(grey, icc_profile=srgb_v4)
+    gray = Image.fromarray(smooth()[..., 0])
+    data = saved(gray, icc_profile=srgb_v4)
     assert np.array_equal(decode_picture(data).pixels[..., 2], smooth()[..., 0])
 
 

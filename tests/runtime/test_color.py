@@ -33,8 +33,8 @@ def test_blend_ends_are_exact(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_blend_rounds_instead_of_truncating() -> None:
-    black, grey = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 3, np.uint8)
-    assert blend(black, grey, 0.6).flat[0] == 2  # 1.8
+    black, gray = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 3, np.uint8)
+    assert blend(black, gray, 0.6).flat[0] == 2  # 1.8
 
 
 @given(PAIRS)

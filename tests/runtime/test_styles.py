@@ -34,7 +34,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def differ(one: np.ndarray, other: np.ndarray) -> float:
-    """In grey levels, on average."""
+    """In gray levels, on average."""
     return float(np.abs(one.astype(int) - other).mean())
 
 

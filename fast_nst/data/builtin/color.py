@@ -14,7 +14,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def chroma(rng: np.random.Generator) -> tuple[float, float]:
-    """A place on the two color axes: mostly grey, earthy or green, now and then vivid."""
+    """A place on the two color axes: mostly gray, earthy or green, now and then vivid."""
     kind = rng.random()
     if kind < 0.35:
         return float(rng.normal(0.03, 0.05)), float(rng.normal(0.0, 0.02))
@@ -109,8 +109,8 @@ def filtered(pixels: NDArray[np.uint8], with_: ImageFilter.Filter) -> NDArray[np
 
 def exposed(rng: np.random.Generator, image: Floats) -> Floats:
     """The picture [h, w, 3] with a brightness and contrast such as photographs have."""
-    grey = image[::2, ::2] @ LUMINANCE
-    middle, spread = float(grey.mean()), float(grey.std())
+    gray = image[::2, ::2] @ LUMINANCE
+    middle, spread = float(gray.mean()), float(gray.std())
     wanted = float(np.clip(rng.normal(0.225, 0.06), 0.06, 0.38))
     gain = min(wanted / max(spread, 0.03), 3.0) ** rng.uniform(0.6, 1.0)
     centre = middle + rng.uniform(0.3, 1.0) * (rng.beta(5, 6) - middle)

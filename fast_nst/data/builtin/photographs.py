@@ -67,7 +67,7 @@ def folder() -> Path:
 
 @cache
 def load(photograph: Photograph) -> Pixels:
-    """The pixels, uint8 [H, W, 3], grey ones too. Raises UserError where they cannot be read."""
+    """The pixels, uint8 [H, W, 3], gray ones too. Raises UserError where they cannot be read."""
     path = folder() / photograph.file
     try:
         with Image.open(path) as picture:
@@ -153,11 +153,11 @@ COLORED = frozenset({"astronaut", "rocket", "retina", "hubble"})
 
 
 def tint(rng: np.random.Generator, image: Floats) -> Floats:
-    """A grey picture in the colors of two gradient maps that meet along a soft random border."""
-    grey = image.mean(axis=2)
-    first = paint(ramp(rng), grey)
-    second = paint(ramp(rng), grey)
-    share = smooth(rng, grey.shape[0], grey.shape[1], int(rng.integers(1, 5)))
+    """A gray picture in the colors of two gradient maps that meet along a soft random border."""
+    gray = image.mean(axis=2)
+    first = paint(ramp(rng), gray)
+    second = paint(ramp(rng), gray)
+    share = smooth(rng, gray.shape[0], gray.shape[1], int(rng.integers(1, 5)))
     share = 1 / (1 + np.exp(-share * np.float32(rng.uniform(1, 8))))[..., None]
-    # Part of the plain grey is kept so that the tones of the photograph survive any map.
+    # Part of the plain gray is kept so that the tones of the photograph survive any map.
     return 0.35 * image + 0.65 * (first + (second - first) * share)

@@ -66,7 +66,7 @@ def outline(rng: np.random.Generator) -> Points:
 
 
 def mask(points: Points, box: tuple[int, int, int, int], soft: float = 0.0) -> Image.Image:
-    """The filled outline, anti-aliased, inside a box (left, top, right, bottom): grey [h, w]."""
+    """The filled outline, anti-aliased, inside a box (left, top, right, bottom): gray [h, w]."""
     left, top, right, bottom = box
     drawn = Image.new("L", (2 * (right - left), 2 * (bottom - top)))
     corners = ((points - [left, top]) * 2).reshape(-1).tolist()
@@ -84,9 +84,9 @@ def bounds(points: Points, size: int, margin: float) -> tuple[int, int, int, int
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def shade(grey: Image.Image, radius: float, light: tuple[float, float], depth: float) -> Floats:
+def shade(gray: Image.Image, radius: float, light: tuple[float, float], depth: float) -> Floats:
     """Light over a mask as if it were a swollen body: factors [h, w] about 1."""
-    height = np.asarray(grey.filter(ImageFilter.BoxBlur(float(radius))), np.float32) / 255
+    height = np.asarray(gray.filter(ImageFilter.BoxBlur(float(radius))), np.float32) / 255
     steps = max(1, int(radius * 0.7))
     lower = moved(height, round(light[1] * steps), round(light[0] * steps))
     return 1 + np.float32(depth) * (height - lower) - np.float32(0.25 * depth) * (1 - height)
@@ -126,11 +126,11 @@ def lay(
     if box is None:
         return
     left, top, right, bottom = box
-    grey = mask(points, box, soft)
-    alpha = np.asarray(grey, np.float32)[..., None] / 255
+    gray = mask(points, box, soft)
+    alpha = np.asarray(gray, np.float32)[..., None] / 255
     below = canvas[top:bottom, left:right]
     if shadow:
-        cast = np.asarray(grey.filter(ImageFilter.BoxBlur(float(max(throw * 0.5, 0.5)))), np.float32)
+        cast = np.asarray(gray.filter(ImageFilter.BoxBlur(float(max(throw * 0.5, 0.5)))), np.float32)
         cast = moved(cast, round(light[1] * throw), round(light[0] * throw))
         below = below * (1 - np.float32(shadow / 255) * cast[..., None])
     if at is not None:
@@ -141,5 +141,5 @@ def lay(
     if tint is not None:
         above = above * tint
     if depth:
-        above = above * shade(grey, max(extent * 0.5, 1.0), light, depth)[..., None]
+        above = above * shade(gray, max(extent * 0.5, 1.0), light, depth)[..., None]
     canvas[top:bottom, left:right] = below + (above - below) * alpha

@@ -29,7 +29,7 @@ _CHECKED_AT = (137, 170)  # pixels; odd, and several tiles both ways
 
 
 class TiledStylizer:
-    """A style for pictures too large to be run whole: what `stylizer` gives, within a grey level.
+    """A style for pictures too large to be run whole: what `stylizer` gives, within a gray level.
 
     Memory does not grow with the picture, but for the picture itself: the statistics of each instance norm
     are gathered over all tiles before the first tile goes on, and what waits for that lies in scratch files

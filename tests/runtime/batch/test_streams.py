@@ -62,7 +62,7 @@ def test_pixels_read_by_rows_are_pillows(tmp_path: Path, name: str, mode: str, p
     assert np.array_equal(picture.pixels[:, :], decode_picture(tmp_path / name).pixels)
 
 
-@pytest.mark.parametrize("kind", ["turned", "palette", "wide grey", "wide color", "webp", "cmyk"])
+@pytest.mark.parametrize("kind", ["turned", "palette", "wide gray", "wide color", "webp", "cmyk"])
 def test_what_needs_more_than_rows_is_left_to_pillow(tmp_path: Path, kind: str) -> None:
     image, path = Image.fromarray(photograph()), tmp_path / "a.png"
     if kind == "turned":
@@ -71,7 +71,7 @@ def test_what_needs_more_than_rows_is_left_to_pillow(tmp_path: Path, kind: str) 
         image.save(path, exif=exif)
     elif kind == "palette":
         image.quantize(16).save(path)
-    elif kind == "wide grey":
+    elif kind == "wide gray":
         Image.fromarray(photograph()[..., 0].astype(np.uint16) * 257).save(path)
     elif kind == "wide color":
         import pyvips

@@ -62,8 +62,8 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(2**BITS):
             bits = [(number >> bit) & 1 for bit in range(BITS)]
             row = np.repeat(np.array(bits, np.uint8) * 219 + 16, width // BITS)
-            grey = np.full(width * height // 2, 128, np.uint8)
-            file.write(b"FRAME\n" + np.tile(row, height).tobytes() + grey.tobytes())
+            gray = np.full(width * height // 2, 128, np.uint8)
+            file.write(b"FRAME\n" + np.tile(row, height).tobytes() + gray.tobytes())
     return path
 
 

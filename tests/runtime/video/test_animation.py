@@ -20,7 +20,7 @@ from fast_nst.runtime.video.animation import Animation, is_animated
 AVIF = pytest.param("avif", marks=pytest.mark.skipif(not features.check("avif"), reason="no AVIF"))
 SUFFIXES = ["webp", "png", AVIF]
 DELAYS = [40, 80, 120, 200, 500]  # ms
-LEVELS = [20, 60, 110, 170, 230]  # grey of each frame
+LEVELS = [20, 60, 110, 170, 230]  # gray of each frame
 
 
 def frames(alpha: bool = False) -> list[Image.Image]:
@@ -140,7 +140,7 @@ def test_a_damaged_animation_is_skipped_and_named(tmp_path: Path, tiny_model: Pa
 
 
 def shown(path: Path) -> list[tuple[float, int]]:
-    """Time in seconds and grey of each frame of a video."""
+    """Time in seconds and gray of each frame of a video."""
     with av.open(path) as container:
         decoded = list(container.decode(video=0))
         return [(frame.time or 0.0, int(frame.to_ndarray(format="rgb24")[20, 20, 0])) for frame in decoded]

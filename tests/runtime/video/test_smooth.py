@@ -13,8 +13,8 @@ from fast_nst.runtime.video.smooth import Smoother
 def film(count: int = 8, speed: int = 2, height: int = 80, width: int = 120) -> list[np.ndarray]:
     """A structured picture that moves sideways, uint8 [H, W, 3]."""
     rows, columns = np.mgrid[:height, : width + count * speed]
-    grey = 128 + 60 * np.sin(columns / 5.0) * np.cos(rows / 7.0) + 40 * np.sin((rows + 2 * columns) / 11.0)
-    wide = np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
+    gray = 128 + 60 * np.sin(columns / 5.0) * np.cos(rows / 7.0) + 40 * np.sin((rows + 2 * columns) / 11.0)
+    wide = np.repeat(gray[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
     return [wide[:, index * speed : index * speed + width] for index in range(count)]
 
 

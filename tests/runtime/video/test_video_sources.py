@@ -108,7 +108,7 @@ def film(
 
 
 def numbered(index: int) -> np.ndarray:
-    """A frame whose grey tells its number."""
+    """A frame whose gray tells its number."""
     return np.full((48, 64, 3), 20 + 4 * index, np.uint8)
 
 
@@ -454,8 +454,8 @@ def interlaced(path: Path, codec: str, order: str, options: dict[str, str]) -> P
 
 def combing(path: Path) -> float:
     """How much each row differs from its neighbours."""
-    greys = [pixels[..., 1].astype(float) for pixels in look(path).pixels[2:-2]]
-    return float(np.mean([np.abs(2 * grey[1:-1] - grey[:-2] - grey[2:]).mean() for grey in greys]))
+    grays = [pixels[..., 1].astype(float) for pixels in look(path).pixels[2:-2]]
+    return float(np.mean([np.abs(2 * gray[1:-1] - gray[:-2] - gray[2:]).mean() for gray in grays]))
 
 
 @pytest.mark.parametrize(
@@ -606,7 +606,7 @@ CODES = {  # of 1, 100, 203, 1000 and 10000 cd/m²; of 10, 50, 75 and 100 % of t
 
 
 def hdr(path: Path, transfer: int) -> Path:
-    """Grey patches of 64 pixels each; FFV1, since not every libav has an encoder for HEVC."""
+    """Gray patches of 64 pixels each; FFV1, since not every libav has an encoder for HEVC."""
     codes = CODES[transfer]
     with av.open(str(path), "w") as output:
         video = output.add_stream("ffv1", rate=25)
@@ -617,8 +617,8 @@ def hdr(path: Path, transfer: int) -> Path:
         luma = np.repeat([round(64 + 876 * code) for code in codes], 64).astype(np.uint16)
         for index in range(3):
             frame = av.VideoFrame(video.width, video.height, "yuv444p10le")
-            grey = np.full_like(luma, 512)
-            for plane, row in zip(frame.planes, (luma, grey, grey), strict=True):
+            gray = np.full_like(luma, 512)
+            for plane, row in zip(frame.planes, (luma, gray, gray), strict=True):
                 padded = np.pad(np.tile(row, (64, 1)), ((0, 0), (0, plane.line_size // 2 - row.size)))
                 plane.update(np.ascontiguousarray(padded).tobytes())
             frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = tags
@@ -636,13 +636,13 @@ def test_hdr_becomes_sdr_and_says_so(
     run(negative, clip, tmp_path / "out.mp4")
     after = look(tmp_path / "out.mp4")
     assert after.tags == (1, 1, 1, 1)
-    greys = [int(after.pixels[0][32, 32 + 64 * index, 1]) for index in range(len(CODES[transfer]))]
-    assert greys == sorted(set(greys))  # highlights keep their steps
-    assert greys[0] < 40
-    assert 140 < greys[2] < 200  # reference white: 175 by ITU-R BT.2446, method A, for 1000 cd/m²
-    assert greys[-1] >= 250
+    grays = [int(after.pixels[0][32, 32 + 64 * index, 1]) for index in range(len(CODES[transfer]))]
+    assert grays == sorted(set(grays))  # highlights keep their steps
+    assert grays[0] < 40
+    assert 140 < grays[2] < 200  # reference white: 175 by ITU-R BT.2446, method A, for 1000 cd/m²
+    assert grays[-1] >= 250
     for patch in after.pixels[0][32, 32::64].astype(int):
-        assert np.ptp(patch) <= 3  # grey stays grey
+        assert np.ptp(patch) <= 3  # gray stays gray
     assert caplog.messages == [f"{tmp_path / 'out.mp4'}: HDR is tone-mapped to SDR (--hdr keep leaves it)"]
 
 
