@@ -18,7 +18,7 @@ from signaled import signaled
 
 from fast_nst.cli import main
 
-STEPS = 40
+STEPS = 16
 
 
 def command(quick: list[str], output: Path, *more: str) -> list[str]:
@@ -54,27 +54,25 @@ def stopped(
     return done
 
 
-def test_killed_at_three_random_moments_gives_the_same_file(
+def test_killed_while_it_writes_a_checkpoint_gives_the_same_file(
     quick: list[str], uninterrupted: bytes, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"
-    rng = random.Random(0)
-    arguments = command(quick, folder)
-    for _ in range(3):  # a checkpoint is some 17 things done: within one, or between two
-        stopped(signal.SIGKILL, arguments, "step-", rng.randint(30, 65))
-        arguments = resumed(quick, folder)
-    done = run(arguments)
+    # A checkpoint is some 17 things done with its files: this is within the third or the fourth.
+    stopped(signal.SIGKILL, command(quick, folder), "step-", random.Random(0).randint(36, 66))
+    done = run(resumed(quick, folder))
     assert done.returncode == 0, done.stderr
+    assert "resumed at step" in done.stderr
     assert (folder / "model.safetensors").read_bytes() == uninterrupted
     assert (folder / "model.onnx").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_saves_says_so_and_goes_on_to_the_same_file(
-    quick: list[str], uninterrupted: bytes, tmp_path: Path, number: signal.Signals
+    quick: list[str], uninterrupted: bytes, tmp_path: Path
 ) -> None:
+    """By SIGTERM; Ctrl-C takes the same way, and is what the other two loops are tested with."""
     folder = tmp_path / "stopped"
-    errors = stopped(number, command(quick, folder), "step-00000003").stderr
+    errors = stopped(signal.SIGTERM, command(quick, folder), "step-00000003").stderr
     said = re.search(r"stopped at step (\d+), state saved: go on with --resume", errors)
     assert said, errors
     assert "Traceback" not in errors
