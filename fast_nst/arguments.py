@@ -27,6 +27,21 @@ class ExportOptions:
 
 
 @dataclass
+class ImportOptions:
+    """What becomes of weights that were trained elsewhere."""
+
+    output: Path | None = None
+    """An ONNX file, or a folder for model.onnx, model.safetensors and card.md. Default: FILE.onnx beside the
+    weights."""
+    license: str = "unspecified"
+    """License of the trained network, written into the exported file."""
+    attribution: str = ""
+    """Who trained it and who made the style picture, written into the exported file."""
+    opset: int = 22
+    """ONNX opset of the file."""
+
+
+@dataclass
 class ModelsOptions:
     """Nothing to choose."""
 

@@ -234,13 +234,28 @@ def _export(arguments: list[str]) -> int:
         return _export_style(sources[0], options)
     from fast_nst.export import export_run  # torch
 
-    path, parity = export_run(Path(sources[0]), options.output, options.opset)
+    return _show_exported(*export_run(Path(sources[0]), options.output, options.opset))
+
+
+def _show_exported(path: Path, parity: Any) -> int:
     print(path)
     logging.getLogger("fast_nst").info(
         "torch and ONNX Runtime differ by at most %d gray level over %d sizes",
         *(parity.worst, len(parity.shapes)),
     )
     return OK
+
+
+def _import(arguments: list[str]) -> int:
+    """write the ONNX file of a network of pytorch/examples' fast_neural_style: FILE [--output DIR|FILE]"""
+    from fast_nst.arguments import ImportOptions
+
+    sources, options = _parse("import", ImportOptions, arguments, "weights")
+    if len(sources) != 1:
+        raise UserError("import takes one file of weights")
+    from fast_nst.old_weights import import_weights  # torch
+
+    return _show_exported(*import_weights(Path(sources[0]), options))
 
 
 def _export_style(source: str, options: Any) -> int:
@@ -332,6 +347,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "optimize": _optimize,
     "export": _export,
+    "import": _import,
     "evaluate": _evaluate,
     "benchmark": _benchmark,
     "benchmark training": _benchmark_training,

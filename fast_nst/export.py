@@ -27,7 +27,7 @@ from fast_nst import __version__
 from fast_nst.contract import FORMAT_VERSION, IMAGE, OPSET, STYLE_WEIGHTS, STYLIZED
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import write_whole
-from fast_nst.networks.transform import TransformNetwork, load_transform
+from fast_nst.networks.transform import TransformNetwork, about_network, load_transform
 from fast_nst.parity import SHAPES, TOLERANCE, Parity, compare, noise_on_gradient
 
 AVERAGE = "average.safetensors"  # in a checkpoint: weights to export
@@ -96,10 +96,7 @@ def export_onnx(
         **metadata,
         "format_version": FORMAT_VERSION,
         "fast_nst_version": __version__,
-        "network": network.config.kind,
-        "width": str(network.config.width),
-        "blocks": str(network.config.blocks),
-        "antialias": str(network.config.antialias or network.config.kind == "fast").lower(),
+        **about_network(network.config),
         "parity": parity.to_json(),
     }
     onnx.helper.set_model_props(model, about)

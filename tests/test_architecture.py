@@ -11,7 +11,7 @@ import fast_nst
 
 ROOT = Path(fast_nst.__file__).parent
 # Small modules at the root that every room may use; of the package's own `__init__`, its version.
-BASE = {"", "contract", "errors", "files", "lists", "parity", "shipped", "stop"}
+BASE = {"", "card", "contract", "errors", "files", "lists", "parity", "shipped", "stop"}
 RUNTIME = {"machine", "pictures", "runtime"}
 TRAINING = {"config", "data", "export", "losses", "machine", "networks", "pictures"}
 ARROWS: dict[str, set[str]] = {
@@ -21,6 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "data": {"pictures"},
     "losses": {"networks"},
     "export": {"networks"},
+    "old_weights": {"arguments", "export", "networks"},
     "config": {"data", "losses", "networks"},
     "training": TRAINING,
     "per_image": {*TRAINING, "training"},

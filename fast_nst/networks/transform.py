@@ -46,6 +46,9 @@ class TransformConfig:
     antialias: bool = False
     """Low-pass before every stride, bilinear upsampling: frames of a video flicker less. Fast networks
     always have it."""
+    head: Literal["sigmoid", "linear"] = "sigmoid"
+    """sigmoid; or linear, cut off at black and white where pixels are written: that of networks trained
+    elsewhere (`fast-nst import`)."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -72,7 +75,7 @@ class TransformNetwork(nn.Module):
     Styles share the convolutions; each has its own scale and shift at every norm (Dumoulin et al. 2017), and
     its own mixtures of channels in the residual blocks, where strokes are made (`ConditionalInstanceNorm`).
     H and W are multiples of `TransformConfig.stride` and at least `TransformConfig.min_side`;
-    `fast_nst.export` pads any other size in the graph.
+    `fast_nst.export` pads any other size in the graph. A linear head may leave the range.
     """
 
     def __init__(self, config: TransformConfig, styles: int = 1, mixing: bool | None = None) -> None:
@@ -89,8 +92,8 @@ class TransformNetwork(nn.Module):
 
         ``style``: what each style counts for, [N or 1, K], rows of sum 1; None for the only one.
         """
-        x = self.up(self.residual(self.down(x - 0.5, style), style), style)
-        return torch.sigmoid(self.head(x))
+        x = self.head(self.up(self.residual(self.down(x - 0.5, style), style), style))
+        return torch.sigmoid(x) if self.config.head == "sigmoid" else x
 
     def norms(self) -> dict[str, ConditionalInstanceNorm]:
         """The layers that hold what is a style's own, by name."""
@@ -184,7 +187,19 @@ def config_of(metadata: Mapping[str, str]) -> TransformConfig:
     """
     width, blocks = int(metadata["width"]), int(metadata["blocks"])
     kind: Any = metadata["network"]
-    return TransformConfig(width, blocks, kind, metadata["antialias"] == "true")
+    head: Any = metadata.get("head", "sigmoid")  # the only one there was
+    return TransformConfig(width, blocks, kind, metadata["antialias"] == "true", head)
+
+
+def about_network(config: TransformConfig) -> dict[str, str]:
+    """The architecture as an exported file's metadata tells it; `config_of` reads it."""
+    return {
+        "network": config.kind,
+        "width": str(config.width),
+        "blocks": str(config.blocks),
+        "antialias": str(config.antialias or config.kind == "fast").lower(),
+        "head": config.head,
+    }
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

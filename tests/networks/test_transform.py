@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fast_nst.errors import UserError
-from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
+from fast_nst.networks.transform import (
+    TransformConfig,
+    TransformNetwork,
+    about_network,
+    config_of,
+    load_transform,
+    save_transform,
+)
 
 CONFIGS = {
     "johnson": TransformConfig(4, 1),
     "antialiased": TransformConfig(4, 1, antialias=True),
     "fast": TransformConfig(4, 1, "fast"),
+    "linear": TransformConfig(4, 1, head="linear"),
 }
 
 
@@ -58,6 +67,12 @@ def test_a_saved_network_comes_back_the_same(kind: str, tmp_path: Path) -> None:
     assert header["style"] == "x"
     images = torch.rand(1, 3, 16, 16)
     assert torch.equal(network(images), again(images))
+
+
+def test_an_exported_file_tells_the_whole_architecture() -> None:
+    for config in CONFIGS.values():
+        assert replace(config_of(about_network(config)), antialias=config.antialias) == config
+    assert config_of({"network": "fast", "width": "8", "blocks": "2", "antialias": "true"}).head == "sigmoid"
 
 
 def test_antialiasing_makes_a_shift_by_one_pixel_matter_less() -> None:
