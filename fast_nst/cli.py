@@ -21,6 +21,7 @@ EXTRAS = {
         *("safetensors", "skimage", "scipy"),
     },
     "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},
+    "hub": {"huggingface_hub"},
     "ray": {"ray", "fsspec", "pyarrow", "pandas"},
     "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart", "prometheus_client"},
 }
@@ -269,6 +270,17 @@ def _export_style(source: str, options: Any) -> int:
     return OK
 
 
+def _push(arguments: list[str]) -> int:
+    """put a model on the Hugging Face Hub, to be named hf://OWNER/NAME: RUN|MODEL OWNER/NAME [--private]"""
+    from fast_nst.runtime.push import PushOptions, push
+
+    names, options = _parse("push", PushOptions, arguments, "names")
+    if len(names) != 2:
+        raise UserError("push takes a model and where it goes: fast-nst push RUN|MODEL OWNER/NAME")
+    print(push(names[0], names[1], options))
+    return OK
+
+
 def _evaluate(arguments: list[str]) -> int:
     """scorecard of networks: MODEL... --style PICTURE --content DIR (losses), --stability, --artefacts"""
     from fast_nst.evaluation.options import EvaluateOptions
@@ -348,6 +360,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "optimize": _optimize,
     "export": _export,
     "import": _import,
+    "push": _push,
     "evaluate": _evaluate,
     "benchmark": _benchmark,
     "benchmark training": _benchmark_training,

@@ -1,10 +1,11 @@
-"""Where the files that ship with fast_nst lie: loss network, styles, cards."""
+"""Where the files that ship with fast_nst lie: loss network, styles, cards, a picture to try them on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+SAMPLE = _PACKAGE / "assets" / "chelsea.jpg"
 
 
 def checkpoints_dir() -> Path:

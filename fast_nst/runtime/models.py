@@ -1,4 +1,4 @@
-"""Where models are found: a file, the name of one that ships, or of a style in one of many."""
+"""Where models are found: a file, the name of one that ships or of a style in one of many, or on the Hub."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from fast_nst.contract import STYLES, StyleInfo, read_styles
 from fast_nst.errors import UserError
 from fast_nst.runtime.graph import read_metadata
+from fast_nst.runtime.hub import SCHEME, fetch_model, hub_name
 from fast_nst.runtime.styles import similar
 from fast_nst.shipped import list_models
 
@@ -28,12 +29,14 @@ class Model:
 
 
 def find_model(name_or_path: str | Path, style: Any = None) -> Model:
-    """The model meant by a path, a run's folder, the name of a shipped model or of a style in one.
+    """The model meant by a path, a run's folder, the name of a shipped model or of a style in one, or by
+    hf://OWNER/NAME[@REVISION], a repository on the Hugging Face Hub, which is fetched.
 
     Each may be followed by a colon and a style of the file's: gallery:waves, gallery:waves:0.6+udnie:0.4.
     `style` says so apart from it, in any form that `Stylizer` takes.
 
-    Raises UserError listing the shipped names if it is none of these, and for two styles asked for.
+    Raises UserError listing the shipped names if it is none of these, for two styles asked for, and for a
+    repository that cannot be had; ModuleNotFoundError for one where huggingface_hub is not installed.
     """
     found = _find(str(name_or_path))
     if style is None:
@@ -46,6 +49,11 @@ def find_model(name_or_path: str | Path, style: Any = None) -> Model:
 
 
 def _find(text: str) -> Model:
+    if text.startswith(SCHEME):
+        on_hub = hub_name(text)
+        name = on_hub.repository.partition("/")[2]
+        style = on_hub.style
+        return Model(fetch_model(on_hub), f"{name}:{style}" if style else name, style)
     if (path := _file(text)) is not None:
         return Model(path, short_name(path))
     shipped = list_models()

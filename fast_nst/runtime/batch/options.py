@@ -18,7 +18,7 @@ class StylizeOptions:
     """How pictures and videos are stylized and where the results go."""
 
     model: str
-    """ONNX file, run folder, or name of a shipped model or style (see `fast-nst models`)."""
+    """ONNX file, run folder, name of a shipped model or style (see `fast-nst models`), or hf://OWNER/NAME."""
     style: str | None = None
     """Of a model of many styles: a name, or a mixture such as waves:0.6,udnie:0.4. For videos it may change:
     waves@0,waves:0.5+udnie:0.5@5,udnie@10 (seconds; linear in between)."""

@@ -18,9 +18,8 @@ from fast_nst.runtime.models import Model, find_model, short_name, unique_names
 from fast_nst.runtime.styles import Style as Wanted
 from fast_nst.runtime.styles import style_rows
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.shipped import list_models
+from fast_nst.shipped import SAMPLE, list_models
 
-SAMPLE = Path(__file__).parents[2] / "assets" / "chelsea.jpg"
 _KEPT = 8  # sessions; each holds its weights and the working memory of its largest picture
 _PREVIEW = 300  # pixels wide; small, so that strokes show in a thumbnail
 

@@ -16,7 +16,7 @@ class DemoOptions:
     """Which styles the page offers, and where it is served."""
 
     model: str | None = None
-    """Shipped styles, ONNX files, run folders or folders of these, with commas between.
+    """Shipped styles, ONNX files, run folders or folders of these, or hf://OWNER/NAME, with commas between.
     Default: every style that ships."""
     host: str = "127.0.0.1"
     """Address to listen on. 0.0.0.0 lets in everyone on the network."""

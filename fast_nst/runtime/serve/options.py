@@ -13,8 +13,8 @@ class ServeOptions:
     """Where the service listens, what it serves and what it refuses."""
 
     model: str | None = None
-    """ONNX files, run folders or names of shipped styles, with commas between; the first is the default
-    for requests that name none. Default: every style that ships."""
+    """ONNX files, run folders, names of shipped styles or hf://OWNER/NAME, with commas between; the first is
+    the default for requests that name none. Default: every style that ships."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for every network the machine is on."""
     port: int = 8000
