@@ -139,6 +139,19 @@ def test_the_folder_is_a_run_that_is_exported_again(imported: Path, tmp_path: Pa
     assert np.array_equal(Stylizer(again)(picture), Stylizer(imported / "model.onnx")(picture))
 
 
+def test_a_style_is_trained_from_it_and_keeps_its_kind_of_output(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(their_weights(4, 1), tmp_path / "candy.pth")
+    assert main(["import", str(tmp_path / "candy.pth"), "--output", str(tmp_path / "candy")]) == 0
+    start = ["train", *quick, "--steps", "1", "--init-from", str(tmp_path / "candy")]
+    start += ["--output", str(tmp_path / "new")]
+    assert main(start) == 2
+    assert "--network.width 4 --network.blocks 1 --network.head linear" in capsys.readouterr().err
+    assert main([*start, "--network.head", "linear"]) == 0
+    assert Stylizer(tmp_path / "new" / "model.onnx").metadata["head"] == "linear"
+
+
 def test_other_widths_depths_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Old files carry statistics that are not used; without --output the ONNX file stands beside the file."""
     state = their_weights(16, 2)

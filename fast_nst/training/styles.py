@@ -131,9 +131,10 @@ def start_network(
         network, about = load_transform(_weights_of(source))
     theirs, asked = network.config, config.network
     if asked not in (TransformConfig(), theirs, replace(theirs, antialias=asked.antialias)):
+        head = f" --network.head {theirs.head}" if theirs.head != asked.head else ""
         raise UserError(
             f"--init-from {source} has another architecture: leave out --network, or give --network.kind"
-            f" {theirs.kind} --network.width {theirs.width} --network.blocks {theirs.blocks}"
+            f" {theirs.kind} --network.width {theirs.width} --network.blocks {theirs.blocks}{head}"
         )
     if asked != TransformConfig() and asked != theirs:  # antialiasing adds no weights
         state = network.state_dict()
