@@ -137,6 +137,17 @@ def _stylize(arguments: list[str]) -> int:
     return run_stylize(inputs, options)
 
 
+def _sheet(arguments: list[str]) -> int:
+    """one picture in every style that ships, on one sheet: PICTURE [--model NAME|FILE,...] [--output FILE]"""
+    from fast_nst.runtime.sheet import SheetOptions, write_sheet
+
+    pictures, options = _parse("sheet", SheetOptions, arguments, "picture")
+    if len(pictures) != 1:
+        raise UserError("sheet takes one picture")
+    print(write_sheet(Path(pictures[0]), options))
+    return OK
+
+
 def _demo(arguments: list[str]) -> int:
     """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT]"""
     from fast_nst.runtime.demo.options import DemoOptions
@@ -302,6 +313,7 @@ def _models(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
+    "sheet": _sheet,
     "demo": _demo,
     "serve": _serve,
     "optimize": _optimize,
