@@ -11,10 +11,8 @@ from typing import Any
 
 from fast_nst import __version__
 from fast_nst.errors import Interrupted, UserError, one_line, printable
-from fast_nst.terminal import drop_output, prepare_output
+from fast_nst.terminal import INTERRUPTED, OK, SKIPPED, USER_ERROR, drop_output, fail, prepare_output
 
-OK, SKIPPED, USER_ERROR = 0, 1, 2
-INTERRUPTED = 130
 EXTRAS = {
     "train": {
         *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnxscript"),
@@ -47,31 +45,31 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except Interrupted as stop:
-        return _fail(one_line(stop), stop.exit_code)
+        return fail(one_line(stop), stop.exit_code)
     except UserError as error:
-        return _fail(one_line(error), USER_ERROR)
+        return fail(one_line(error), USER_ERROR)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         extras = [extra for extra, packages in EXTRAS.items() if package in packages]
         if not extras:
             raise
         extra = verb if verb in extras else extras[0]
-        return _fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
+        return fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         drop_output()
         return OK
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        return _fail(
+        return fail(
             "out of memory: lower --data.batch, or the sizes of crops, pictures and style", USER_ERROR
         )
     except OSError as error:
         drop_output()  # it may be what failed
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", USER_ERROR)
+        return fail(f"{where}{error.strerror or error}", USER_ERROR)
     except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return fail("interrupted", INTERRUPTED)
 
 
 def _choose(
@@ -97,7 +95,7 @@ def _usage(verb: str) -> int:
     if not verb:
         print(text, file=sys.stderr)
         return USER_ERROR
-    return _fail(f"there is no command {verb!r}: try fast-nst --help", USER_ERROR)
+    return fail(f"there is no command {verb!r}: try fast-nst --help", USER_ERROR)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -108,11 +106,6 @@ def _is_out_of_memory(error: Exception) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or "can't allocate memory" in text
     )
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"fast-nst: {message}", file=sys.stderr)
-    return code
 
 
 def _parse(verb: str, options: type, arguments: list[str], positional: str = "") -> tuple[Any, Any]:
@@ -136,32 +129,24 @@ def _train(arguments: list[str]) -> int:
 
 
 def _stylize(arguments: list[str]) -> int:
-    """stylize pictures, videos, folders and globs: INPUT... --model NAME|FILE [--output PATH]"""
-    from fast_nst.pictures import kinds_unread
+    """stylize pictures, videos, folders, globs and pipes: INPUT... --model NAME|FILE [--output PATH]"""
     from fast_nst.runtime.batch.options import StylizeOptions
-    from fast_nst.runtime.batch.stylize import stylize_files
 
     inputs, options = _parse("stylize", StylizeOptions, arguments, "inputs")
-    report = stylize_files(inputs, options)
-    code = OK
-    for source, reason in report.skipped:
-        print(printable(f"skipped {source}: {reason}"), file=sys.stderr)
-    for source, reason in report.damaged:
-        print(printable(f"damaged {source}: {reason}"), file=sys.stderr)
-    if report.skipped or report.damaged:
-        done = len(report.written) + len(report.kept)
-        damaged = f", {len(report.damaged)} of them damaged" if report.damaged else ""
-        code = _fail(f"{done} done{damaged}, {len(report.skipped)} skipped", SKIPPED)
-    if report.unread:
-        count = report.unread.total()
-        what = "1 file is of a kind that is" if count == 1 else f"{count} files are of kinds that are"
-        note = f"{what} not read and left out: {kinds_unread(report.unread)}"
-        print(printable(f"fast-nst: {note}"), file=sys.stderr)
-    try:
-        print("".join(f"{path}\n" for path in report.written), end="", flush=True)
-    except BrokenPipeError:  # what was skipped still counts
-        drop_output()
-    return code
+    from fast_nst.stylize_command import run_stylize
+
+    return run_stylize(inputs, options)
+
+
+def _sheet(arguments: list[str]) -> int:
+    """one picture in every style that ships, on one sheet: PICTURE [--model NAME|FILE,...] [--output FILE]"""
+    from fast_nst.runtime.sheet import SheetOptions, write_sheet
+
+    pictures, options = _parse("sheet", SheetOptions, arguments, "picture")
+    if len(pictures) != 1:
+        raise UserError("sheet takes one picture")
+    print(write_sheet(Path(pictures[0]), options))
+    return OK
 
 
 def _demo(arguments: list[str]) -> int:
@@ -355,6 +340,7 @@ def _models(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "stylize": _stylize,
+    "sheet": _sheet,
     "demo": _demo,
     "serve": _serve,
     "optimize": _optimize,

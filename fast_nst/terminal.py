@@ -1,4 +1,4 @@
-"""stdout and stderr as shells leave them: closed, in a small encoding, without a reader."""
+"""stdin, stdout and stderr as shells leave them: closed, in a small encoding, without a reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from fast_nst.errors import UserError
+
+OK, SKIPPED, USER_ERROR = 0, 1, 2
+INTERRUPTED = 130
 
 
 def prepare_output() -> None:
@@ -24,6 +31,41 @@ def drop_output() -> None:
     """Forget what was not written to stdout yet: flushing it at the end would fail once more."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str, code: int) -> int:
+    """Say what went wrong in one line; returns the exit code."""
+    print(f"fast-nst: {message}", file=sys.stderr)
+    return code
+
+
+def binary_stdin() -> BinaryIO:
+    """What comes in, unbuffered. Raises UserError where that is closed or a keyboard."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError("nothing comes in through stdin: pipe something into it, as in `... < photo.jpg`")
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+
+
+@contextlib.contextmanager
+def binary_stdout() -> Iterator[BinaryIO]:
+    """Where results go as bytes; whatever else prints meanwhile, libraries in C too, prints to stderr.
+
+    Raises UserError where it is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise UserError(
+            "stdout is a terminal: pipe it, as in `... > painted.jpg`, or name a file as --output"
+        )
+    sys.stdout.flush()
+    number = sys.stdout.fileno()
+    with os.fdopen(os.dup(number), "wb") as results:
+        os.dup2(sys.stderr.fileno(), number)
+        try:
+            yield results
+            results.flush()
+        finally:
+            sys.stdout.flush()
+            os.dup2(results.fileno(), number)
 
 
 def _encode_name(error: UnicodeError) -> tuple[bytes, int]:

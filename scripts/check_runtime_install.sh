@@ -18,6 +18,8 @@ if python -c "import torch" 2>/dev/null; then
 fi
 style=$(fast-nst models | awk 'END {print $1}')
 fast-nst stylize "$source/fast_nst/assets/strokes.jpg" --model "$style" --output stylized.png
+fast-nst stylize - - --model "$style" <"$source/fast_nst/assets/strokes.jpg" >piped.jpg
+fast-nst sheet "$source/fast_nst/assets/strokes.jpg" --output sheet.jpg
 fast-nst benchmark "$style" --sizes 64 --rounds 1 --seconds 0.1
 python - <<'PYTHON'
 import av
@@ -37,7 +39,8 @@ import time
 
 from PIL import Image
 
-assert Image.open("stylized.png").size == (800, 640)
+assert Image.open("stylized.png").size == Image.open("piped.jpg").size == (800, 640)
+assert min(Image.open("sheet.jpg").size) > 1000
 
 
 def seconds() -> float:

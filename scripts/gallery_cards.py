@@ -30,9 +30,10 @@ from fast_nst.evaluation.scorecard import to_height
 from fast_nst.machine.description import in_words
 from fast_nst.networks.transform import config_of
 from fast_nst.pictures import encode_picture, find_pictures
+from fast_nst.pictures.tiles import tiles
 from fast_nst.runtime.listing import describe_model
 from fast_nst.runtime.models import find_model, short_name
-from fast_nst.training.report import describe, tiles
+from fast_nst.training.report import describe
 from fast_nst.training.styles import style_path
 
 HEIGHT = 256  # of a strip

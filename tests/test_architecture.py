@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {*TRAINING, "training", "per_image", "benchmark", "runtime"},
     "arguments": set(),
     "terminal": set(),
+    "stylize_command": {"pictures", "runtime.batch", "runtime.video", "terminal"},
 }
 
 

@@ -197,6 +197,8 @@ def test_stylize_and_models_work_without_the_training_packages(
     done = blocked("stylize", str(picture), "--model", str(tiny_model), "--output", str(output))
     assert done.returncode == 0, done.stderr
     assert np.asarray(Image.open(output))[0, 0, 0] == 255 - 90
+    done = blocked("sheet", str(picture), "--model", str(tiny_model), "--output", str(tmp_path / "sheet.png"))
+    assert done.returncode == 0, done.stderr
     lines = blocked("models").stdout.splitlines()
     assert lines == sorted(lines)
     assert any(line.split()[:2] == ["starry_night-fast", "fast,"] and "van Gogh" in line for line in lines)

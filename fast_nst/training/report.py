@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from fast_nst.losses.perceptual import PerceptualLoss, floats
 from fast_nst.networks.features import LossNetwork
 from fast_nst.networks.transform import TransformConfig
 from fast_nst.pictures import encode_picture
+from fast_nst.pictures.tiles import tiles
 from fast_nst.training.folder import TrainState, write_text
 from fast_nst.training.styles import Style
 
@@ -70,15 +70,6 @@ def _paintings(network: nn.Module, pictures: Tensor, styles: int) -> list[Tensor
         network(pictures[number : number + 1], _one_hot(style, styles, pictures))[0].float()
         for style, number in enumerate(numbers)
     ]
-
-
-def tiles(pictures: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
-    """Pictures of one size, uint8 [H, W, 3], then white; by default in about as many rows as columns."""
-    columns = columns or math.ceil(len(pictures) ** 0.5)
-    blank = np.full_like(pictures[0], 255)
-    padded = [*pictures, *[blank] * (-len(pictures) % columns)]
-    rows = [np.concatenate(padded[start : start + columns], 1) for start in range(0, len(padded), columns)]
-    return np.concatenate(rows)
 
 
 def to_pixels(image: Tensor) -> np.ndarray:

@@ -88,6 +88,13 @@ def plan_jobs(
     return Plan(jobs, unread, refused)
 
 
+def place_below(
+    folder: Path, files: dict[Path, Kind], output: Path, format: str | None, *, keep_alpha: bool
+) -> list[Job]:
+    """Jobs of files below a folder, as `plan_jobs` pairs them with their results."""
+    return tell_apart(_place([_Found(folder, files, is_folder=True)], output, format, keep_alpha))
+
+
 def readable_below(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The files below a folder, and the folders below it that cannot be looked into, with the reason.
 
@@ -114,7 +121,7 @@ def _find(text: str, output: Path | None) -> _Found | None:
     """The files one input stands for; None for a folder that is the output or lies inside it."""
     path = Path(text)
     if path.is_dir():
-        if output is not None and _is_inside(path, output):
+        if output is not None and is_inside(path, output):
             return None
         files, refused = readable_below(path)
         return replace(_found(path, files, output, text, is_folder=True), refused=refused)
@@ -130,7 +137,7 @@ def _find(text: str, output: Path | None) -> _Found | None:
 def _found(root: Path, files: list[Path], output: Path | None, text: str, *, is_folder: bool) -> _Found:
     """The files with their kinds, but for those below the output: an earlier run's results are no inputs."""
     if output is not None:
-        files = [path for path in files if not _is_inside(path, output)]
+        files = [path for path in files if not is_inside(path, output)]
     unread = Counter(path.suffix.lower() for path in files if not is_media_name(path))
     kinds = {path: kind_of(path) for path in files if is_media_name(path)}
     if not kinds:
@@ -267,5 +274,6 @@ def _muxer_or_format(name: str) -> str:
     return writable_video(name) if is_video_format(name) else writable_format(name)
 
 
-def _is_inside(path: Path, folder: Path) -> bool:
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or below it, links followed."""
     return real_path(path).is_relative_to(real_path(folder))

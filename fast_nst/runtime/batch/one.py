@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from fast_nst.errors import UserError
+from fast_nst.lists import comma_separated
 from fast_nst.pictures import UnreadablePicture, UnsuitableFormat
 from fast_nst.runtime.batch.jobs import Job
 from fast_nst.runtime.batch.options import StylizeOptions
 from fast_nst.runtime.batch.picture import decode, stylize_picture
+from fast_nst.runtime.models import find_model
 from fast_nst.runtime.scratch import NoScratchRoom
 from fast_nst.runtime.styles import is_timed
 from fast_nst.runtime.stylizer import OutOfMemory, RunFailed, Stylizer
@@ -32,6 +35,20 @@ def stylize_file(stylizer: Stylizer, job: Job, options: StylizeOptions) -> str |
     for_any_size = any_size(stylizer, options)
     stylize_picture(for_any_size, decode(job, for_any_size, options), job.target, options)
     return None
+
+
+def with_style(options: StylizeOptions) -> StylizeOptions:
+    """The options, the style by itself where --model names it. Raises UserError as find_model does."""
+    return replace(options, style=find_model(options.model, options.style).style)
+
+
+def load_stylizer(options: StylizeOptions) -> Stylizer:
+    """The model that is asked for, the style of `with_style` chosen. Raises UserError as Stylizer does."""
+    providers = comma_separated(options.providers) if options.providers is not None else None
+    path = find_model(options.model).path
+    stylizer = Stylizer(path, threads=options.threads, providers=providers)
+    choose_style(stylizer, options)
+    return stylizer
 
 
 def choose_style(stylizer: Stylizer, options: StylizeOptions) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,7 @@ from typing import Literal
 from fast_nst.errors import UserError
 from fast_nst.pictures import KEEP, KEEPS_ALPHA, ground_color, writable_format
 from fast_nst.runtime.batch.jobs import is_video_format
-from fast_nst.runtime.video.stylize import VideoOptions
+from fast_nst.runtime.video.options import VideoOptions
 
 
 @dataclass
@@ -71,6 +73,14 @@ class StylizeOptions:
     """Videos: auto makes interlaced frames whole, off leaves them."""
     smooth: bool = False
     """Videos: less flicker, by blending along the motion; needs OpenCV (pip install 'fast-nst[smooth]')."""
+    raw: str | None = None
+    """Width and height, such as 640x480, of raw frames from stdin to stdout, in RGB of 8 bits (ffmpeg:
+    -f rawvideo -pix_fmt rgb24)."""
+    watch: bool = False
+    """Go on until stopped: pictures that appear in the input folder are stylized once they are written to the
+    end. Results that exist are kept."""
+    json: bool = False
+    """Print a JSON object for each result: input, output, size, style, seconds, skipped, damaged."""
     engine: Literal["local", "ray"] = "local"
     """local: this process. ray: many processes or machines; inputs and output may then be URLs (s3://, gs://);
     needs Ray (pip install 'fast-nst[ray]')."""
@@ -102,10 +112,43 @@ class StylizeOptions:
             if self.engine == "local" and getattr(self, name) is not None:
                 raise UserError(f"--{name.replace('_', '-')} is for --engine ray")
 
+    def refuse_others(self, counting: Collection[str], what: str) -> None:
+        """Raise UserError for an option beside the default that is not among those `counting` for `what`."""
+        for option in fields(self):
+            if option.name not in counting and getattr(self, option.name) != option.default:
+                raise UserError(f"--{option.name.replace('_', '-')} does not go with {what}")
+
     def for_videos(self) -> VideoOptions:
         """Those that count for videos. Raises UserError for a wrong one."""
         values = {field.name: getattr(self, field.name) for field in fields(VideoOptions)}
         return VideoOptions(**values | {"format": self.format or "png"})
+
+
+KEPT = "it is there already"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one input."""
+
+    input: Path | str | None
+    """As it was named or found, - for stdin; None of a result kept by --engine ray."""
+    output: Path | str | None = None
+    """The result's file or folder of frames, - for stdout; None where there is none."""
+    size: tuple[int, int] | None = None
+    """Width and height of the result in pixels; None where nothing was made, and with --engine ray."""
+    style: str | None = None
+    """As it was asked for; the name of a file's only one."""
+    seconds: float | None = None
+    """How long it took, less what was decoded ahead; None as `size`."""
+    skipped: str | None = None
+    """Why nothing was made; `KEPT` where `output` was there already."""
+    damaged: str | None = None
+    """What was wrong with a video of which only a part could be read."""
+
+    def to_json(self) -> str:
+        """One line; a name's bytes that are no text are escaped as \\udcXX."""
+        return json.dumps(vars(self), default=str)
 
 
 @dataclass
@@ -122,6 +165,19 @@ class Report:
     """Videos that could be read in part only, and why; what could be is among `written`."""
     unread: Counter[str] = field(default_factory=Counter)
     """Files left out as they are of no kind that is read, by suffix."""
+    told: Callable[[Result], None] = lambda result: None
+    """Called with every result as it comes."""
+
+    def add(self, result: Result) -> None:
+        """Note what became of an input, and tell of it."""
+        source = "" if result.input is None else result.input
+        if result.output is not None:
+            (self.written if result.skipped is None else self.kept).append(result.output)
+        elif result.skipped is not None:
+            self.skipped.append((source, result.skipped))
+        if result.damaged is not None:
+            self.damaged.append((source, f"{result.damaged}; {result.output} holds what could be read"))
+        self.told(result)
 
 
 def check_alpha(kind: str, alpha: str) -> None:

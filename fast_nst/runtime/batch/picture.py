@@ -53,8 +53,10 @@ def decode_ahead(
 
 def stylize_picture(
     stylizer: AnySizeStylizer, picture: Opened, target: Path, options: StylizeOptions
-) -> None:
+) -> tuple[int, int]:
     """Stylize what streams.read_picture gave into the file `target`; its folder is made.
+
+    Returns width and height of the result.
 
     Raises RunFailed as a stylizer does, UnsuitableFormat and UserError as encode_picture does; for an
     animation UnreadablePicture.
@@ -65,8 +67,9 @@ def stylize_picture(
         raise UserError(f"cannot make the folder {target.parent}: {error.strerror}") from error
     if isinstance(picture, Animation):
         if holds_animation(target.suffix):
-            write_animation(target, picture, lambda frame: _frame(stylizer, frame, options), options.quality)
-            return
+            return write_animation(
+                target, picture, lambda frame: _frame(stylizer, frame, options), options.quality
+            )
         logger.warning("%s: only the first of the %d frames of its source is taken", target, picture.count)
         picture = picture.first()
     pixels: Raster = picture.pixels
@@ -76,6 +79,7 @@ def stylize_picture(
     opacity = None if picture.opacity is None else resize_longer_side(picture.opacity, options.size)
     more = {"exif": picture.exif, "opacity": opacity, "resolution": picture.resolution}
     write_picture(target, result, quality=options.quality, **more)  # type: ignore[arg-type]
+    return result.shape[1], result.shape[0]
 
 
 def _frame(stylizer: AnySizeStylizer, frame: Frame, options: StylizeOptions) -> Picture:

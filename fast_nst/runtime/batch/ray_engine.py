@@ -13,7 +13,7 @@ import pickle
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -31,7 +31,7 @@ from fast_nst.lists import comma_separated
 from fast_nst.pictures import KEEP, UnreadablePicture
 from fast_nst.runtime.batch.jobs import Job
 from fast_nst.runtime.batch.one import BAD_INPUT, check_timed, choose_style, skip_reason, stylize_file
-from fast_nst.runtime.batch.options import Report, StylizeOptions
+from fast_nst.runtime.batch.options import KEPT, Report, Result, StylizeOptions
 from fast_nst.runtime.batch.ray_session import ray_session
 from fast_nst.runtime.batch.remote import (
     RemoteJob,
@@ -55,11 +55,13 @@ _AT_ONCE = 2  # files in a worker: one in the model, one being read, decoded, en
 _GIVE_UP = 50  # files in a row that no worker could read or write: the store is gone or full
 
 
-def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
+def stylize_on_ray(
+    inputs: list[str], options: StylizeOptions, told: Callable[[Result], None] = lambda result: None
+) -> Report:
     """Stylize files, folders and patterns at fsspec URLs or local paths, on Ray.
 
     Results that exist are left alone unless `options.overwrite` is true. In a process that has started
-    Ray already that is used, and left running.
+    Ray already that is used, and left running. `told` is called with every result when all are done.
 
     Raises UserError before any work for inputs, an output or a model that will not do and a Ray that
     does not start; later when nothing can be read or written any more. Raises Interrupted on SIGINT or
@@ -79,7 +81,11 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
     check_timed(((job.source, job.kind) for job in plan.jobs), options)
     # A bad one is found here, not by every worker.
     choose_style(Stylizer(model.path, threads=1, providers=["cpu"]), options)
-    report = Report(skipped=list(plan.refused), kept=list(plan.kept), unread=plan.unread)
+    report = Report(unread=plan.unread, told=told)
+    for folder, reason in plan.refused:
+        report.add(Result(folder, skipped=reason))
+    for name in plan.kept:
+        report.add(Result(None, name, style=options.style, skipped=KEPT))
     if plan.kept:
         logger.info("%d of %d are there already", len(plan.kept), len(plan.kept) + len(plan.jobs))
     if not plan.jobs:
@@ -102,7 +108,7 @@ def stylize_on_ray(inputs: list[str], options: StylizeOptions) -> Report:
         with suppress(UserError):  # a store that does not answer has been told of
             remove_unfinished(plan.store, plan.output, tag)  # by now no worker is left
     for number, job in enumerate(plan.jobs):
-        _add(report, results[number], job, plan.store)
+        report.add(_told(results[number], job, plan.store, options.style))
     return report
 
 
@@ -299,11 +305,9 @@ def _warn_of_local_paths(plan: RemotePlan) -> None:
         logger.warning("%d machines: local paths must mean the same files on all of them", machines)
 
 
-def _add(report: Report, result: _Result, job: RemoteJob, output: Store) -> None:
+def _told(result: _Result, job: RemoteJob, output: Store, style: str | None) -> Result:
     source, target = job.store.name(job.source), output.name(job.target)
     if result.status != "written":
-        report.skipped.append((source, result.reason))
-        return
-    report.written.append(Path(target) if output.is_local else target)
-    if result.reason:
-        report.damaged.append((source, f"{result.reason}; {target} holds what could be read"))
+        return Result(source, style=style, skipped=result.reason)
+    made = Path(target) if output.is_local else target
+    return Result(source, made, style=style, damaged=result.reason or None)

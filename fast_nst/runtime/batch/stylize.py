@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import errno
 import tempfile
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fast_nst.errors import Interrupted, UserError, one_line
-from fast_nst.lists import comma_separated
 from fast_nst.pictures import (
     KEEP,
     writable_format,
 )
 from fast_nst.runtime.batch.jobs import Job, plan_jobs
-from fast_nst.runtime.batch.one import BAD_INPUT, any_size, check_timed, choose_style, skip_reason
-from fast_nst.runtime.batch.options import Report, StylizeOptions, check_alpha
+from fast_nst.runtime.batch.one import (
+    BAD_INPUT,
+    any_size,
+    check_timed,
+    load_stylizer,
+    skip_reason,
+    with_style,
+)
+from fast_nst.runtime.batch.options import KEPT, Report, Result, StylizeOptions, check_alpha
 from fast_nst.runtime.batch.picture import decode_ahead, stylize_picture
-from fast_nst.runtime.models import find_model
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.runtime.video.animation import is_animated
 from fast_nst.runtime.video.codecs import choose_codec
@@ -39,12 +45,14 @@ _OF_ONE_NAME = frozenset(
 )
 
 
-def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
+def stylize_files(
+    inputs: list[str], options: StylizeOptions, told: Callable[[Result], None] = lambda result: None
+) -> Report:
     """Stylize files, folders (all below) and glob patterns (`**` too) into the output.
 
     Pictures and videos are told apart by what the files hold. A single folder or pattern keeps its
     tree below the output; several folders each go below their own name. What cannot be read or does
-    not fit into memory is skipped and reported.
+    not fit into memory is skipped and reported. `told` is called with every result as it comes.
 
     Raises UserError before any work for inputs that do not exist, an output that cannot be written
     or that would overwrite an input, a bad model, options that do not fit the videos; later only when
@@ -54,47 +62,58 @@ def stylize_files(inputs: list[str], options: StylizeOptions) -> Report:
     if options.engine == "ray":
         from fast_nst.runtime.batch.ray_engine import stylize_on_ray
 
-        return stylize_on_ray(inputs, options)
+        return stylize_on_ray(inputs, options, told)
     for text in (*inputs, str(options.output)):
         if "://" in text:
             raise UserError(f"{text}: URLs need --engine ray")
     output = Path(options.output)
     plan = plan_jobs(inputs, output, options.format, keep_alpha=options.alpha == KEEP)
     jobs = plan.jobs
-    model = find_model(options.model, options.style)
-    options = replace(options, style=model.style)
-    _check_options(jobs, options)
+    options = with_style(options)
+    check_options(jobs, options)
     check_timed(((job.source, job.kind) for job in jobs), options)
     to_file = jobs[0].target == output
     if to_file and jobs[0].kind == "picture":
         check_alpha(writable_format(output.suffix), options.alpha)
-    _check_writable(output.parent if to_file else output)
-    report = Report(skipped=list(plan.refused), unread=plan.unread)
+    check_folder(output.parent if to_file else output)
+    report = Report(unread=plan.unread, told=told)
+    for folder, reason in plan.refused:
+        report.add(Result(folder, skipped=reason))
     if options.overwrite is False:
-        report.kept = [job.target for job in jobs if _is_done(job.target)]
-        jobs = [job for job in jobs if not _is_done(job.target)]
+        for job in jobs:
+            if is_done(job.target):
+                report.add(Result(job.source, job.target, style=options.style, skipped=KEPT))
+        jobs = [job for job in jobs if not is_done(job.target)]
     _check_videos([job for job in jobs if job.kind == "video"], options)
-    providers = comma_separated(options.providers) if options.providers is not None else None
-    stylizer = Stylizer(model.path, threads=options.threads, providers=providers)
-    choose_style(stylizer, options)
-    for_any_size = any_size(stylizer, options)
-    pictures = [job for job in jobs if job.kind == "picture"]
-    # disable=None: no bar unless stderr is a terminal
-    with tqdm(total=len(pictures), unit="picture", disable=None, delay=1) as bar:
-        for job, decoded in decode_ahead(pictures, for_any_size, options):
-            try:
-                stylize_picture(for_any_size, decoded.result(), job.target, options)
-                report.written.append(job.target)
-            except (UserError, MemoryError) as error:
-                _skip_or_stop(job, error, report)
-            bar.update()
+    stylizer = load_stylizer(options)
+    stylize_pictures(stylizer, [job for job in jobs if job.kind == "picture"], options, report)
     _stylize_videos(stylizer, [job for job in jobs if job.kind == "video"], options, report)
     return report
+
+
+def stylize_pictures(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
+    """Stylize pictures, the next ones decoded meanwhile; what became of each is added to `report`.
+
+    Raises UserError when writing fails.
+    """
+    for_any_size = any_size(stylizer, options)
+    # disable=None: no bar unless stderr is a terminal
+    with tqdm(total=len(jobs), unit="picture", disable=None, delay=1) as bar:
+        for job, decoded in decode_ahead(jobs, for_any_size, options):
+            begun = time.perf_counter()
+            try:
+                size = stylize_picture(for_any_size, decoded.result(), job.target, options)
+                seconds = round(time.perf_counter() - begun, 3)
+                report.add(Result(job.source, job.target, size, _style(stylizer, options), seconds))
+            except (UserError, MemoryError) as error:
+                _skip_or_stop(job, error, options, report)
+            bar.update()
 
 
 def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions, report: Report) -> None:
     with StopRequest("stopping; what is done of the video is kept beside its place") as stop:
         for job in jobs:
+            begun = time.perf_counter()
             try:
                 video = stylize_video(
                     stylizer,
@@ -104,24 +123,28 @@ def _stylize_videos(stylizer: Stylizer, jobs: list[Job], options: StylizeOptions
                     stop=lambda: stop.signal is not None,
                 )
             except (UserError, MemoryError) as error:
-                _skip_or_stop(job, error, report)
+                _skip_or_stop(job, error, options, report)
                 continue
-            report.written.append(video.path)
-            if video.problem:
-                report.damaged.append((job.source, f"{video.problem}; {video.path} holds what could be read"))
+            seconds, style = round(time.perf_counter() - begun, 3), _style(stylizer, options)
+            report.add(Result(job.source, video.path, video.size, style, seconds, damaged=video.problem))
             if stop.signal is not None:
                 what = f"{video.path} holds the first {video.seconds:.1f} s ({video.frames} frames)"
                 raise Interrupted(stop.signal, f"interrupted: {what}" if video.stopped else "interrupted")
 
 
-def _skip_or_stop(job: Job, error: UserError | MemoryError, report: Report) -> None:
+def _style(stylizer: Stylizer, options: StylizeOptions) -> str:
+    return options.style if options.style is not None else stylizer.style_names[0]
+
+
+def _skip_or_stop(job: Job, error: UserError | MemoryError, options: StylizeOptions, report: Report) -> None:
     """Note that a job came to nothing; raise UserError where no other will do better."""
     if not isinstance(error, BAD_INPUT) and getattr(error.__cause__, "errno", None) not in _OF_ONE_NAME:
         raise UserError(f"{error}; stopped, {_count(report)} written before") from error
-    report.skipped.append((job.source, skip_reason(error)))
+    report.add(Result(job.source, style=options.style, skipped=skip_reason(error)))
 
 
-def _is_done(target: Path) -> bool:
+def is_done(target: Path) -> bool:
+    """Whether a result is there already."""
     with suppress(OSError):  # a name that is too long
         return target.is_file() or holds_frames(target)
     return False
@@ -142,7 +165,8 @@ def _check_videos(jobs: list[Job], options: StylizeOptions) -> None:
             raise UserError(f"{job.target}: {error}") from None
 
 
-def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
+def check_options(jobs: list[Job], options: StylizeOptions) -> None:
+    """Raise UserError for an option that is for inputs of another kind than these are."""
     if all(job.kind == "picture" for job in jobs):
         given = {"smooth": options.smooth, "codec": options.codec, "start": options.start, "end": options.end}
         given |= {"preset": options.preset, "hdr": options.hdr == "keep"}
@@ -157,8 +181,8 @@ def _check_options(jobs: list[Job], options: StylizeOptions) -> None:
         raise UserError("--fps is for a video made of pictures; a video keeps its own times")
 
 
-def _check_writable(folder: Path) -> None:
-    """Find out by doing it, before the model is loaded, whether files can be made in it."""
+def check_folder(folder: Path) -> None:
+    """Find out by doing it, before the model is loaded, whether files can be made in it; raises UserError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -16,7 +16,8 @@ import numpy as np
 from fast_nst.errors import one_line
 from fast_nst.runtime.demo.gallery import Gallery
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.runtime.video.stylize import VideoOptions, stylize_video
+from fast_nst.runtime.video.options import VideoOptions
+from fast_nst.runtime.video.stylize import stylize_video
 
 MAX_CLIP_BYTES = 4 * 2**30
 _KEPT = 3  # finished clips, with their files

@@ -118,8 +118,10 @@ def holds_animation(format: str) -> bool:
 
 def write_animation(
     path: Path, animation: Animation, stylize: Callable[[Frame], Picture], quality: int = 95
-) -> None:
+) -> tuple[int, int]:
     """Write every frame, as `stylize` makes it, with its time; all of the file or nothing.
+
+    Returns width and height of the frames.
 
     Raises UnsuitableFormat and UserError as encode_picture does, and what `stylize` raises.
     """
@@ -140,6 +142,7 @@ def write_animation(
     finally:
         frames.close()
     write_whole(path, buffer.getvalue())
+    return frames.size
 
 
 class _Sequence(Image.Image):

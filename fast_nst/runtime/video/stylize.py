@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -17,14 +15,13 @@ from tqdm import tqdm
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import partial_of, real_path, replace_folder, whole_file, whole_folder
 from fast_nst.pictures import UnsuitableFormat
-from fast_nst.pictures.alpha import ground_color
-from fast_nst.runtime.styles import Styles
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.runtime.video.animation import AnimationReader, is_animated
-from fast_nst.runtime.video.clips import Step, Wanted
-from fast_nst.runtime.video.codecs import CODECS, PRESETS, choose_codec, fitting_codec, keeps_pixel_aspect
+from fast_nst.runtime.video.clips import Clip, Step, Wanted
+from fast_nst.runtime.video.codecs import choose_codec, fitting_codec, keeps_pixel_aspect
 from fast_nst.runtime.video.frame_folder import FrameReader, FrameWriter, check_replaceable
 from fast_nst.runtime.video.media import WRITABLE_VIDEOS
+from fast_nst.runtime.video.options import VideoOptions, to_rate, to_seconds
 from fast_nst.runtime.video.pipeline import ahead, behind
 from fast_nst.runtime.video.reader import VideoReader
 from fast_nst.runtime.video.smooth import Smoother
@@ -40,64 +37,6 @@ _ROOM = 4  # frames that wait before and behind the model: hides an uneven pace,
 _GPU_BATCH = 4  # on a CPU a batch is no faster than its frames one by one, and takes more memory
 
 
-@dataclass
-class VideoOptions:
-    """How a video is stylized."""
-
-    style: Styles | None = None
-    """Of a file of many styles: a name, a mixture, or one that changes, as in "waves@0,udnie@10" (seconds of
-    the result). Default: the stylizer's."""
-    size: int | None = None
-    """Longer side in pixels of the frames; the other one is then even. Default: the video's own size."""
-    strength: float = 1.0
-    """From 0 (the video as it was) to 1 (the style in full)."""
-    preserve_color: bool = False
-    """Keep the video's own colors; take only light and dark from the style."""
-    smooth: bool = False
-    """Blend each frame with the one before it along the motion of the film: less flicker."""
-    start: float | str = 0
-    """Where to begin, in seconds or as hh:mm:ss.f; the result begins with the first frame from there."""
-    end: float | str | None = None
-    """Where to stop, likewise."""
-    fps: float | str | None = None
-    """Frames per second of a source made of pictures, such as 24 or 30000/1001."""
-    codec: str | None = None
-    """h264, vp9 or av1. Default: h264, and vp9 in WebM."""
-    preset: str | None = None
-    """How long the encoder looks for a smaller file, as x264 names it: ultrafast to veryslow."""
-    quality: int = 95
-    """From 1 to 100; 75 is each encoder's usual rate factor (x264's 23), 95 hardly differs from 100."""
-    alpha: str = "white"
-    """What is transparent: keep (formats that carry it), white, or the color it is laid over, as #rrggbb or a
-    name."""
-    hdr: Literal["tonemap", "keep"] = "tonemap"
-    """HDR (PQ, HLG): tonemap it to SDR, or keep it (formats that carry it)."""
-    deinterlace: Literal["auto", "off"] = "auto"
-    """auto makes interlaced frames whole, off leaves them."""
-    format: str = "png"
-    """Of frames written into a folder."""
-    max_pixels: int | None = None
-    """Refuse frames of more pixels than this. Default: 179 million."""
-
-    def __post_init__(self) -> None:
-        if self.codec not in (None, *CODECS):
-            raise UserError(f"--codec must be one of {', '.join(CODECS)}, not {self.codec!r}")
-        if self.preset not in (None, *PRESETS):
-            raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
-        for name, value, values in (
-            ("hdr", self.hdr, ("tonemap", "keep")),
-            ("deinterlace", self.deinterlace, ("auto", "off")),
-        ):
-            if value not in values:
-                raise UserError(f"--{name} must be {' or '.join(values)}, not {value!r}")
-        ground_color(self.alpha)
-        start, end = to_seconds(self.start, "--start"), self.end
-        if end is not None and to_seconds(end, "--end") <= start:
-            raise UserError(f"--end {end} must come after --start {self.start}")
-        if self.fps is not None:
-            to_rate(self.fps)
-
-
 @dataclass(frozen=True)
 class VideoReport:
     """What became of a video."""
@@ -106,12 +45,41 @@ class VideoReport:
     """Frames written."""
     seconds: float
     """How much of the video they cover."""
+    size: tuple[int, int]
+    """Width and height of the frames in pixels."""
     problem: str | None
     """What was wrong with the source, None if nothing; what could be read of it is written."""
     stopped: bool
     """`stop` ended it before the end."""
     path: Path
     """Where the result is: the target, or if it was stopped the target's name with .partial in it."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far `run_frames` came."""
+
+    frames: int
+    """Frames written."""
+    end: int
+    """When the last one ends, in ticks of the clip's time base."""
+    stopped: bool
+    """`stop` ended it before the end."""
+
+
+class Reader(Protocol):
+    """Where frames come from; iterated once."""
+
+    clip: Clip
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+
+class Writer(Protocol):
+    """Where frames go to."""
+
+    def write(self, step: Step, pixels: np.ndarray | None) -> None:
+        """Take what was read before a frame, and the frame stylized; None where there is none."""
 
 
 def stylize_video(
@@ -140,65 +108,64 @@ def stylize_video(
     options = options or VideoOptions()
     target = Path(target)
     partial = partial_of(target)
-    smoother = Smoother() if options.smooth else None
-    style_at = stylizer.style_over_time(options.style)
-    batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
     with (
         _open_source(source, target, options) as reader,
         _open_target(target, partial, reader, options) as writer,
     ):
-        frames, end = 0, 0
-
-        def finish(item: tuple[Step, np.ndarray | None]) -> None:
-            step, result = item
-            if smoother is not None and step.pixels is not None and result is not None:
-                result = smoother(step.pixels, result)
-            writer.write(step, result)
-
-        with (
-            ahead(reader, max(_ROOM, 2 * batch)) as steps,
-            behind(finish, max(_ROOM, 2 * batch)) as put,
-            # disable=None: no bar unless stderr is a terminal
-            tqdm(total=reader.clip.frames, desc=target.name, unit="frame", disable=None, delay=1) as bar,
-        ):
-            for group in _batches(steps, batch):
-                shown = [step.pts * reader.clip.time_base for step in group if step.pixels is not None]
-                styles = [style_at(float(seconds)) for seconds in shown]
-                for step, result in zip(group, _stylize(stylizer, group, styles, options), strict=True):
-                    put((step, result))
-                    if result is not None:
-                        frames, end = frames + 1, step.pts + step.duration
-                        bar.update()
-                        progress(frames, reader.clip.frames)
-                if stop():
-                    break
-            stopped = stop()
+        done = run_frames(stylizer, reader, writer, options, stop=stop, progress=progress, name=target.name)
         writer.close()
         problems = [problem for problem in (reader.problem, writer.problem) if problem]
-    if not stopped:
+    if not done.stopped:
         _move(partial, target)
-    seconds = float(end * reader.clip.time_base)
-    return VideoReport(frames, seconds, "; ".join(problems) or None, stopped, partial if stopped else target)
+    seconds, problem = float(done.end * reader.clip.time_base), "; ".join(problems) or None
+    size = (reader.clip.width, reader.clip.height)
+    return VideoReport(done.frames, seconds, size, problem, done.stopped, partial if done.stopped else target)
 
 
-def to_seconds(text: float | str, name: str) -> Fraction:
-    """Seconds from a number or from "90", "1:30.5", "01:02:03.25"; UserError naming the option."""
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", str(text).strip())
-    if match is None:
-        raise UserError(f"{name} must be seconds or hh:mm:ss, not {text!r}")
-    hours, minutes, seconds = (Fraction(part) if part else Fraction(0) for part in match.groups())
-    return 3600 * hours + 60 * minutes + seconds
+def run_frames(
+    stylizer: Stylizer,
+    reader: Reader,
+    writer: Writer,
+    options: VideoOptions,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    name: str,
+) -> Done:
+    """Read, stylize and write the frames of a clip, in order, each of the three on a thread.
 
+    `stop` and `progress` are as in `stylize_video`; `name` is that of the progress bar. Raises what reader,
+    model and writer raise; nothing of it runs on then.
+    """
+    smoother = Smoother() if options.smooth else None
+    style_at = stylizer.style_over_time(options.style)
+    batch = 1 if stylizer.providers == ["CPUExecutionProvider"] else _GPU_BATCH
+    frames, end = 0, 0
 
-def to_rate(fps: float | str) -> Fraction:
-    """Frames per second as a fraction from a number, "29.97" or "30000/1001"; UserError else."""
-    try:
-        rate = Fraction(str(fps)).limit_denominator(1001)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not Fraction(1, 1000) <= rate <= 1000:
-        raise UserError(f"--fps must be frames per second such as 24 or 30000/1001, not {fps}")
-    return rate
+    def finish(item: tuple[Step, np.ndarray | None]) -> None:
+        step, result = item
+        if smoother is not None and step.pixels is not None and result is not None:
+            result = smoother(step.pixels, result)
+        writer.write(step, result)
+
+    with (
+        ahead(reader, max(_ROOM, 2 * batch)) as steps,
+        behind(finish, max(_ROOM, 2 * batch)) as put,
+        # disable=None: no bar unless stderr is a terminal
+        tqdm(total=reader.clip.frames, desc=name, unit="frame", disable=None, delay=1) as bar,
+    ):
+        for group in _batches(steps, batch):
+            shown = [step.pts * reader.clip.time_base for step in group if step.pixels is not None]
+            styles = [style_at(float(seconds)) for seconds in shown]
+            for step, result in zip(group, _stylize(stylizer, group, styles, options), strict=True):
+                put((step, result))
+                if result is not None:
+                    frames, end = frames + 1, step.pts + step.duration
+                    bar.update()
+                    progress(frames, reader.clip.frames)
+            if stop():
+                break
+        return Done(frames, end, stop())
 
 
 def _open_source(
@@ -287,11 +254,12 @@ def _move(partial: Path, target: Path) -> None:
 
 
 def _batches(steps: Iterable[Step], size: int) -> Iterator[list[Step]]:
-    """Groups with `size` frames each, the last one with what is left."""
+    """Groups with `size` frames each; with less at the end, and at an empty step: none comes now."""
     group: list[Step] = []
     for step in steps:
         group.append(step)
-        if sum(one.pixels is not None for one in group) == size:
+        empty = step.pixels is None and not step.packets
+        if empty or sum(one.pixels is not None for one in group) == size:
             yield group
             group = []
     if group:
