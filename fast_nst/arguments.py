@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -22,8 +22,22 @@ class ExportOptions:
     """The ONNX file. Default: model.onnx beside the weights."""
     style: str | None = None
     """Of a model of many styles, the one or the mixture to write: waves, or waves:0.6,udnie:0.4."""
+    form: Literal["uint8", "float"] = "uint8"
+    """uint8: pixels in and out; float: pictures in [0, 1], channels first, which many programs take alone."""
+    layout: Literal["nhwc", "nchw"] | None = None
+    """Channels last or first. Default: nhwc for uint8, nchw for float."""
+    precision: Literal["fp32", "fp16"] = "fp32"
+    """Of the weights, and of pictures in the float form; fp16 is refused below 45 dB."""
+    size: int | str | None = None
+    """One picture of this size only, for programs that know no other: 512, 640x360 or 720p. Default: any."""
+    triton: Path | None = None
+    """Instead of --output: the folder of a Triton model repository to put the file into."""
     opset: int = 22
     """ONNX opset of the file."""
+
+    def __post_init__(self) -> None:
+        if self.triton is not None and self.output is not None:
+            raise UserError("--triton writes a file of its own: drop --output")
 
 
 @dataclass

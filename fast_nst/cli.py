@@ -210,25 +210,18 @@ def _backbone_evaluate(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    """write the ONNX file of a trained run, or of one style of many: RUN|CHECKPOINT|MODEL [--output FILE]"""
+    """write the ONNX file of a trained run, or one in another form: RUN|CHECKPOINT|MODEL [--output FILE]"""
     from fast_nst.arguments import ExportOptions
 
     sources, options = _parse("export", ExportOptions, arguments, "run")
     if len(sources) != 1:
-        raise UserError("export takes one run folder, model.safetensors or model of many styles")
-    if options.style is not None or (":" in sources[0] and not Path(sources[0]).exists()):
-        return _export_style(sources[0], options)
-    from fast_nst.export import export_run  # torch
+        raise UserError("export takes one run folder, model.safetensors, ONNX file or name of a model")
+    from fast_nst.twins.export import export_file  # onnxruntime
 
-    return _show_exported(*export_run(Path(sources[0]), options.output, options.opset))
-
-
-def _show_exported(path: Path, parity: Any) -> int:
+    path, found = export_file(sources[0], options)
     print(path)
-    logging.getLogger("fast_nst").info(
-        "torch and ONNX Runtime differ by at most %d gray level over %d sizes",
-        *(parity.worst, len(parity.shapes)),
-    )
+    if found:
+        logging.getLogger("fast_nst").info("%s", found)
     return OK
 
 
@@ -241,17 +234,12 @@ def _import(arguments: list[str]) -> int:
         raise UserError("import takes one file of weights")
     from fast_nst.old_weights import import_weights  # torch
 
-    return _show_exported(*import_weights(Path(sources[0]), options))
-
-
-def _export_style(source: str, options: Any) -> int:
-    from fast_nst.runtime.fold import export_style
-
-    if options.output is None:
-        raise UserError("--output is missing: the file to write, such as --output mine.onnx")
-    worst = export_style(source, options.style, options.output, options.opset)
-    print(options.output)
-    logging.getLogger("fast_nst").info("%s with that style differs by at most %d gray level", source, worst)
+    path, parity = import_weights(Path(sources[0]), options)
+    print(path)
+    logging.getLogger("fast_nst").info(
+        "torch and ONNX Runtime differ by at most %d gray level over %d sizes",
+        *(parity.worst, len(parity.shapes)),
+    )
     return OK
 
 

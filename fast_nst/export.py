@@ -83,6 +83,15 @@ def export_onnx(
         UserError: the exported graph fails the checker, uses an op outside the plain set, or differs
             from torch by more than one gray level anywhere; or the file cannot be written.
     """
+    model, parity = build_onnx(network, metadata, opset)
+    write_whole(path, model.SerializeToString(), make_folder=True)
+    return parity
+
+
+def build_onnx(
+    network: TransformNetwork, metadata: dict[str, str], opset: int = OPSET
+) -> tuple[onnx.ModelProto, Parity]:
+    """The file that `export_onnx` writes, and its parity report; raises as that does."""
     graph = PixelGraph(copy.deepcopy(network).cpu().float()).eval()
     model = _torch_to_onnx(graph, opset)
     _tidy(model)
@@ -90,7 +99,7 @@ def export_onnx(
     parity = measure_parity(graph, model.SerializeToString(), SHAPES)
     if parity.worst > TOLERANCE:
         raise UserError(
-            f"refusing to write {path}: ONNX Runtime and torch differ by {parity.worst} gray levels"
+            f"refusing to write the file: ONNX Runtime and torch differ by {parity.worst} gray levels"
         )
     about = {
         **metadata,
@@ -100,8 +109,7 @@ def export_onnx(
         "parity": parity.to_json(),
     }
     onnx.helper.set_model_props(model, about)
-    write_whole(path, model.SerializeToString(), make_folder=True)
-    return parity
+    return model, parity
 
 
 def measure_parity(
@@ -209,8 +217,19 @@ def _check(model: onnx.ModelProto, opset: int) -> None:
         raise UserError(f"the exported graph uses ops outside the plain set: {sorted(foreign)}")
 
 
-def export_run(source: Path, output: Path | None = None, opset: int = OPSET) -> tuple[Path, Parity]:
-    """Export a run folder, a checkpoint or a ``model.safetensors``; returns the file and its parity report.
+def export_run(source: Path) -> tuple[Path, Parity]:
+    """Write ``model.onnx`` into a run folder; returns the file and its parity report.
+
+    Raises:
+        UserError: no trained network there, or the export fails its checks.
+    """
+    target, model, parity = build_run(source)
+    write_whole(target, model.SerializeToString(), make_folder=True)
+    return target, parity
+
+
+def build_run(source: Path, opset: int = OPSET) -> tuple[Path, onnx.ModelProto, Parity]:
+    """Of a run folder, a checkpoint or a ``model.safetensors``: where its file belongs, it, its parity.
 
     Of an unfinished run, the averaged weights of its newest checkpoint.
 
@@ -219,8 +238,8 @@ def export_run(source: Path, output: Path | None = None, opset: int = OPSET) -> 
     """
     weights = weights_file(source)
     network, about = load_transform(weights)
-    target = output or (source / "model.onnx" if source.is_dir() else weights.with_suffix(".onnx"))
-    return target, export_onnx(network, target, about, opset)
+    target = source / "model.onnx" if source.is_dir() else weights.with_suffix(".onnx")
+    return target, *build_onnx(network, about, opset)
 
 
 def weights_file(source: Path) -> Path:

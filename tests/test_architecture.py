@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "runtime.demo": {*RUNTIME, "runtime.video"},
     "runtime.serve": RUNTIME,
     "benchmark": {*TRAINING, "training", "runtime"},
+    "twins": {"arguments", "data", "export", "runtime"},
     "evaluation": {*TRAINING, "training", "per_image", "benchmark", "runtime"},
     "arguments": set(),
     "terminal": set(),

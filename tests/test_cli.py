@@ -205,7 +205,7 @@ def test_stylize_and_models_work_without_the_training_packages(
     assert blocked("--help").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["train", "--style", "x.jpg"], ["export", "run"]])
+@pytest.mark.parametrize("arguments", [["train", "--style", "x.jpg"], ["export", "."]])
 def test_training_without_its_packages_names_the_install(arguments: list[str]) -> None:
     done = blocked(*arguments)
     assert done.returncode == 2

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fast_nst.benchmark.report import BenchmarkReport
 from fast_nst.benchmark.rounds import Subject, measure
 from fast_nst.errors import UserError, one_line
 from fast_nst.files import check_writable
+from fast_nst.lists import picture_size
 from fast_nst.machine.description import describe_machine, doubts
 from fast_nst.runtime.graph import weights_precision
 from fast_nst.runtime.listing import describe_model
@@ -82,20 +82,7 @@ class BenchmarkOptions(RoundsOptions):
 
 def parse_sizes(text: int | str) -> list[tuple[int, int]]:
     """ "512,640x360,720p" to [(width, height), ...]; raises UserError for anything else."""
-    return [_size(part.strip().lower()) for part in str(text).split(",")]
-
-
-def _size(text: str) -> tuple[int, int]:
-    if match := re.fullmatch(r"(\d+)p", text):
-        height = int(match[1])
-        size = (-(-height * 16 // 18) * 2, height)  # 16:9, to the next even width, as 854x480
-    elif match := re.fullmatch(r"(\d+)(?:x(\d+))?", text):
-        size = (int(match[1]), int(match[2] or match[1]))
-    else:
-        raise UserError(f"--sizes: {text!r} is no size; give 512, 640x360 or 720p, with commas between")
-    if min(size) < 1:
-        raise UserError(f"--sizes: {text!r} has no pixels")
-    return size
+    return [picture_size(part.strip(), "--sizes") for part in str(text).split(",")]
 
 
 def parse_threads(text: int | str | None) -> list[int | None]:

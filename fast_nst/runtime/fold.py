@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,9 @@ from onnx import numpy_helper
 from fast_nst import __version__
 from fast_nst.contract import IMAGE, STYLE_WEIGHTS, STYLES, STYLIZED, styles_sha256
 from fast_nst.errors import UserError
-from fast_nst.files import write_whole
-from fast_nst.parity import SHAPES, TOLERANCE, compare, noise_on_gradient
+from fast_nst.parity import SHAPES, TOLERANCE, Parity, compare, noise_on_gradient
 from fast_nst.runtime.failures import explain_failure
 from fast_nst.runtime.graph import is_norm, nodes_between
-from fast_nst.runtime.models import find_model
-from fast_nst.runtime.probe import read_graph
 from fast_nst.runtime.stylizer import Stylizer
 
 
@@ -106,18 +102,13 @@ def _run(
     return dict(zip(names, found, strict=True))
 
 
-def export_style(source: str, style: str | None, target: Path, opset: int) -> int:
-    """Write one style or mixture of a file of many as a file of one; the largest difference in gray levels.
+def take_style(many: Stylizer, model: onnx.ModelProto, opset: int) -> tuple[onnx.ModelProto, Parity]:
+    """One style or mixture of a file of many, that which is set, as a file of one, and how far they differ.
 
-    Nothing is written where the two differ by more than one. Raises UserError for that, a wrong style,
-    another opset than the file has, and a file that cannot be read or written.
+    `model` is what `many` runs. Raises UserError for more than one gray level, and for another opset than
+    the file has.
     """
-    found = find_model(source, style)
-    if target.exists() and target.samefile(found.path):
-        raise UserError(f"--output {target} is the file itself; give another name")
-    many = Stylizer(found.path, found.style, providers=["cpu"])
     row = many.style_rows(None)
-    model = read_graph(many.source, many.name)
     if model.opset_import[0].version != opset:
         raise UserError(f"{many.name} has opset {model.opset_import[0].version}, which stays; drop --opset")
     model = fold_style(model, row, many.name, many.open)
@@ -128,11 +119,10 @@ def export_style(source: str, style: str | None, target: Path, opset: int) -> in
     parity = compare(((many(picture), one(picture)) for picture in pictures), SHAPES)
     if parity.worst > TOLERANCE:
         raise UserError(
-            f"refusing to write {target}: it and {many.name} differ by {parity.worst} gray levels"
+            f"refusing to write the file: it and {many.name} differ by {parity.worst} gray levels"
         )
     onnx.helper.set_model_props(model, {**about, "parity": parity.to_json()})
-    write_whole(target, model.SerializeToString(), make_folder=True)
-    return parity.worst
+    return model, parity
 
 
 def _about(many: Stylizer) -> dict[str, str]:

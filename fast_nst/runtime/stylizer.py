@@ -227,7 +227,7 @@ def _check_contract(session: Any, name: str) -> int:
     elif stylized is None:
         problem = f"its outputs are {[item.name for item in outputs]}, without 'stylized'"
     elif image.type != "tensor(uint8)" or stylized.type != "tensor(uint8)":
-        problem = f"it maps {image.type} to {stylized.type}, not uint8 to uint8"
+        problem = f"it maps {image.type} to {stylized.type}, not uint8 to uint8 as files without --form do"
     elif len(image.shape) != 4 or image.shape[3] != 3:
         problem = f"its input shape is {image.shape}, not [N, H, W, 3]"
     elif any(isinstance(side, int) for side in image.shape[:3]):

@@ -15,14 +15,16 @@ import torch
 from onnx import helper
 
 from fast_nst import Stylizer
+from fast_nst.arguments import ExportOptions
 from fast_nst.cli import main
 from fast_nst.contract import STYLES, StyleInfo, styles_to_json
 from fast_nst.errors import UserError
 from fast_nst.export import PLAIN_OPS, PixelGraph, export_onnx, measure_parity
 from fast_nst.networks.transform import TransformConfig, TransformNetwork
-from fast_nst.runtime.fold import export_style, fold_style
+from fast_nst.runtime.fold import fold_style
 from fast_nst.runtime.tiled.anysize import AnySizeStylizer
 from fast_nst.runtime.tiled.stylizer import TiledStylizer
+from fast_nst.twins.export import export_file
 
 MIXTURE = "waves:0.6,udnie:0.4"
 ROOT = Path(__file__).parents[2]
@@ -30,6 +32,10 @@ ROOT = Path(__file__).parents[2]
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+
+
+def export_style(source: Path | str, style: str | None, output: Path) -> None:
+    export_file(str(source), ExportOptions(output, style))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def folded(gallery_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_a_style_taken_out_paints_as_the_file_of_many(
     gallery_model: Path, tmp_path: Path, style: str
 ) -> None:
-    export_style(str(gallery_model), style, tmp_path / "one.onnx", 22)
+    export_style(gallery_model, style, tmp_path / "one.onnx")
     one, many = Stylizer(tmp_path / "one.onnx", threads=1), Stylizer(gallery_model, style, threads=1)
     for n, height, width in ((1, 1, 1), (1, 7, 5), (3, 33, 50), (3, 64, 64), (2, 97, 130), (1, 333, 517)):
         image = noise(n, height, width)
@@ -65,7 +71,7 @@ def test_it_is_the_graph_that_torch_exports_of_one_style(
             norm.weight.copy_(torch.rand_like(norm.weight) * 2)
     styles = styles_to_json([StyleInfo(name) for name in ("a", "b", "c")])
     export_onnx(network, tmp_path / "many.onnx", {STYLES: styles})
-    export_style(str(tmp_path / "many.onnx"), "b:1,c:3", tmp_path / "folded.onnx", 22)
+    export_style(tmp_path / "many.onnx", "b:1,c:3", tmp_path / "folded.onnx")
     one = network.with_styles(torch.tensor([[0, 0.25, 0.75]]))
     export_onnx(one, tmp_path / "one.onnx", {})
     ops = [
@@ -97,7 +103,7 @@ def test_it_says_what_it_is_made_of(folded: Path, gallery_model: Path) -> None:
     assert json.loads(about["parity"])["worst_grey_levels"] <= 1
     assert about["network"] == Stylizer(gallery_model).metadata["network"]
     single = folded.with_name("single.onnx")
-    export_style(f"{gallery_model}:scream", None, single, 22)
+    export_style(f"{gallery_model}:scream", None, single)
     about = Stylizer(single).metadata
     found = [about[key] for key in ("style", "license", "attribution", "style_sha256")]
     assert found == ["scream", "CC-BY-4.0", "Munch", "cd"]
