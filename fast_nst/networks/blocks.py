@@ -177,7 +177,7 @@ class HalfResolutionBranch(nn.Module):
 class SubPixelHead(nn.Sequential):
     """A 3x3 convolution to 12 channels and a pixel shuffle (Shi et al. 2016): [N, C, H, W] to [N, 3, 2H, 2W].
 
-    The four pixels of a cell start out equal (ICNR, Aitken et al. 2017): no checkerboard to unlearn.
+    The four pixels of a cell start out equal (ICNR, Aitken et al. 2017).
     """
 
     def __init__(self, channels: int) -> None:
@@ -187,3 +187,16 @@ class SubPixelHead(nn.Sequential):
             assert convolution.bias is not None
             convolution.bias.copy_(convolution.bias[::4].repeat_interleave(4, 0))
         super().__init__(convolution, nn.PixelShuffle(2))
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Move the weights to the nearest whose cell of four pixels answers alike to what does not vary.
+
+        Called after each step of an optimizer, so that plain areas have no checkerboard whatever is learned.
+        """
+        weight, bias = self.get_parameter("0.weight"), self.get_parameter("0.bias")
+        if not weight.requires_grad:  # not trained
+            return
+        response = weight.mean((2, 3), keepdim=True).unflatten(0, (3, 4))  # [3, 4, C, 1, 1]
+        weight.add_((response.mean(1, keepdim=True) - response).flatten(0, 1))
+        bias.copy_(bias.unflatten(0, (3, 4)).mean(1).repeat_interleave(4))

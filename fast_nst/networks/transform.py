@@ -95,6 +95,11 @@ class TransformNetwork(nn.Module):
         x = self.head(self.up(self.residual(self.down(x - 0.5, style), style), style))
         return torch.sigmoid(x) if self.config.head == "sigmoid" else x
 
+    def constrain(self) -> None:
+        """What holds of the weights whatever an optimizer makes of them; see `SubPixelHead.constrain`."""
+        if isinstance(self.head, SubPixelHead):
+            self.head.constrain()
+
     def norms(self) -> dict[str, ConditionalInstanceNorm]:
         """The layers that hold what is a style's own, by name."""
         found = self.named_modules()

@@ -88,6 +88,7 @@ def train(config: TrainConfig) -> Path:
         for norm in network.norms().values():
             norm.requires_grad_(True)
     network.to(device).to(memory_format=layout)
+    network.constrain()
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.optimizer.ema))
     optimizer = make_optimizer(network, config.optimizer)
     state = TrainState(
@@ -152,6 +153,7 @@ def train(config: TrainConfig) -> Path:
             finite = bool(torch.isfinite(norm))
             if finite or accelerator.scaler is not None:
                 optimizer.step()  # under fp16 the scaler itself leaves out a bad step
+                network.constrain()
             state.step += 1
             if finite:
                 average.update_parameters(network)

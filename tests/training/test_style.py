@@ -205,6 +205,15 @@ def test_unreadable_content_is_skipped_counted_and_named(
     assert "| unreadable pictures | 1 |" in (tmp_path / "run" / "card.md").read_text()
 
 
+def test_a_plain_picture_has_no_checkerboard_whatever_was_learned(quick: list[str], tmp_path: Path) -> None:
+    more = ("--network.kind", "fast", "--optimizer.lr", "0.1", "--optimizer.warmup", "0", "--steps", "6")
+    assert train(quick, tmp_path / "run", *more) == 0
+    painted = Stylizer(tmp_path / "run" / "model.onnx")(np.full((64, 64, 3), 99, np.uint8))[16:-16, 16:-16]
+    assert np.ptp(painted.reshape(-1, 3), axis=0).max() == 0
+    state = load_transform(tmp_path / "run" / "model.safetensors")[0].head.state_dict()
+    assert state["0.weight"].unflatten(0, (3, 4)).std(1).max() > 0.01  # the four pixels differ all the same
+
+
 def test_local_folders_stay_out_of_the_exported_file(
     quick: list[str], photographs: Path, tmp_path: Path
 ) -> None:
