@@ -23,6 +23,8 @@ from fast_nst.export import PLAIN_OPS, PixelGraph, export_onnx, export_run, meas
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
 from fast_nst.runtime.stylizer import Stylizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def network() -> TransformNetwork:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fast_nst.cli import main
-from fast_nst.export import export_run
 from fast_nst.runtime.stylizer import Stylizer
+
+pytestmark = pytest.mark.slow
 
 WIDTH = 8
 
@@ -134,7 +135,8 @@ def test_file_and_card_say_whose_it_is(imported: Path) -> None:
 
 
 def test_the_folder_is_a_run_that_is_exported_again(imported: Path, tmp_path: Path) -> None:
-    again, _ = export_run(imported, tmp_path / "again.onnx")
+    again = tmp_path / "again.onnx"
+    assert main(["export", str(imported), "--output", str(again)]) == 0
     picture = noise(33, 35)
     assert np.array_equal(Stylizer(again)(picture), Stylizer(imported / "model.onnx")(picture))
 

@@ -23,6 +23,8 @@ from fast_nst.cli import main
 from fast_nst.errors import UserError
 from fast_nst.networks.features import CONTENT_TAP, STYLE_TAPS, load_loss_network
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("circle", "line", "square")
 
 

@@ -23,6 +23,8 @@ from fast_nst.machine.description import doubts
 from fast_nst.runtime.graph import weights_precision
 from fast_nst.runtime.models import Model, find_model, short_name, unique_names
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--seconds", "0.02", "--rounds", "1"]
 
 

@@ -16,6 +16,8 @@ from fast_nst.cli import main
 from fast_nst.config import TrainConfig
 from fast_nst.networks.transform import TransformConfig
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = ["--loss.network", "vgg16", "--loss.style-size", "32", "--network.width", "4"]
 TINY += ["--network.blocks", "1", "--data.size", "32", "--data.batch", "2", "--threads", "1"]

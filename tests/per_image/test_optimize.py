@@ -26,6 +26,8 @@ from fast_nst.losses.config import PerceptualConfig
 from fast_nst.per_image.descent import Descent
 from fast_nst.per_image.optimize import OptimizeConfig, Step, optimize, scale_sizes
 
+pytestmark = pytest.mark.slow
+
 VGG16 = ("--loss.network", "vgg16")
 SMALL = (*VGG16, "--size", "48", "--iterations", "6")
 

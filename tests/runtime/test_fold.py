@@ -26,6 +26,8 @@ from fast_nst.runtime.tiled.anysize import AnySizeStylizer
 from fast_nst.runtime.tiled.stylizer import TiledStylizer
 from fast_nst.twins.export import export_file
 
+pytestmark = pytest.mark.slow
+
 MIXTURE = "waves:0.6,udnie:0.4"
 ROOT = Path(__file__).parents[2]
 

@@ -13,6 +13,8 @@ from fast_nst.benchmark.report import BenchmarkReport
 from fast_nst.errors import UserError
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, save_transform
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

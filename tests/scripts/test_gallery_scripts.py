@@ -23,6 +23,8 @@ from fast_nst.export import export_onnx
 from fast_nst.networks.transform import TransformConfig, TransformNetwork
 from fast_nst.training.report import tiles
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -22,6 +22,8 @@ from fast_nst.networks.features import load_loss_network
 from fast_nst.networks.transform import TransformNetwork, load_transform
 from fast_nst.training.styles import draw_styles, find_styles
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from signaled import signaled
 
 from fast_nst.cli import main
 
+pytestmark = pytest.mark.slow
+
 STEPS = 16
 
 

@@ -20,6 +20,8 @@ from fast_nst.networks.transform import load_transform
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.shipped import checkpoints_dir
 
+pytestmark = pytest.mark.slow
+
 
 def weights(folder: Path) -> torch.Tensor:
     network, _ = load_transform(folder / "model.safetensors")

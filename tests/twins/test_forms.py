@@ -24,6 +24,8 @@ from fast_nst.shipped import list_models
 from fast_nst.twins import checks
 from fast_nst.twins.export import export_file
 
+pytestmark = pytest.mark.slow
+
 TINY = list_models()["great_wave-tiny"]
 MIXTURE = "waves:1,scream:3"
 SHAPES = ((1, 1, 2), (1, 7, 5), (3, 64, 64), (2, 97, 130))

@@ -28,6 +28,8 @@ ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
 from shop_store import Shop  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 fsspec.register_implementation("shop", Shop, clobber=True)
 
 

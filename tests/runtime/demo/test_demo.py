@@ -23,6 +23,8 @@ from fast_nst.pictures import decode_picture
 from fast_nst.runtime.color import blend, preserve_color
 from fast_nst.runtime.stylizer import Stylizer
 
+pytestmark = pytest.mark.browser
+
 BITS = 8  # of a frame's number in the fake camera's picture, as black and white columns
 CAMERA = (160, 120)
 FLAGS = (
