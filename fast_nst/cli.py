@@ -236,10 +236,7 @@ def _import(arguments: list[str]) -> int:
 
     path, parity = import_weights(Path(sources[0]), options)
     print(path)
-    logging.getLogger("fast_nst").info(
-        "torch and ONNX Runtime differ by at most %d gray level over %d sizes",
-        *(parity.worst, len(parity.shapes)),
-    )
+    logging.getLogger("fast_nst").info("%s", parity.in_words("torch and ONNX Runtime"))
     return OK
 
 

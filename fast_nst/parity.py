@@ -24,6 +24,10 @@ class Parity:
     shapes: tuple[tuple[int, int, int], ...]
     """[N, H, W] of the inputs."""
 
+    def in_words(self, both: str) -> str:
+        """For people; `both` says what was run."""
+        return f"{both} differ by at most {self.worst} gray level over {len(self.shapes)} sizes"
+
     def to_json(self) -> str:
         """As a file's metadata holds it."""
         fields = {"worst_grey_levels": self.worst, "share_equal": round(self.share_equal, 6)}

@@ -69,10 +69,7 @@ def _of_weights(path: Path, options: ExportOptions) -> Exported:
     from fast_nst.export import build_run  # torch, which ONNX files do without
 
     target, model, parity = build_run(path, options.opset)
-    found = (
-        f"torch and ONNX Runtime differ by at most {parity.worst} gray level over {len(parity.shapes)} sizes"
-    )
-    exported = Exported(model, target, short_name(target), found)
+    exported = Exported(model, target, short_name(target), parity.in_words("torch and ONNX Runtime"))
     if options.style is None:
         return exported
     return _one_style(
@@ -100,9 +97,7 @@ def _in_form(exported: Exported, form: Form) -> Exported:
     twin = Twin(exported.model, form, exported.name)
     parity = twin.parity()
     about = {entry.key: entry.value for entry in exported.model.metadata_props} | {"parity": parity.to_json()}
-    found = (
-        f"it and the plain file differ by at most {parity.worst} gray level over {len(parity.shapes)} sizes"
-    )
+    found = parity.in_words("it and the plain file")
     if form.precision == "fp16":
         psnr = twin.psnr()
         about |= {"precision": "fp16", "psnr_db": f"{psnr:.1f}"}
