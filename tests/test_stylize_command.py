@@ -154,7 +154,7 @@ def test_raw_frames_become_those_of_the_clip(tmp_path: Path, options: list[str])
     if "--smooth" in options:
         pytest.importorskip("cv2", reason="the extra smooth is not installed")
     clip = make_clip(tmp_path / "in.mkv", 9, (HEIGHT, WIDTH), codec="ffv1", format="bgr0")
-    shared = ["--model", "starry_night-tiny", *options]
+    shared = ["--model", "strokes", *options]
     assert stylize(clip, *shared, "--format", "png", "--output", tmp_path / "frames").returncode == 0
     expected = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "frames").iterdir())]
     given = b"".join(corners(HEIGHT, WIDTH, index).tobytes() for index in range(9))

@@ -48,6 +48,15 @@ def find_model(name_or_path: str | Path, style: Any = None) -> Model:
     return replace(found, name=f"{found.name}:{style}", style=style)
 
 
+def shipped_styles() -> list[Model]:
+    """Every style that ships, once: from a file of its own where there is one, else from one of many."""
+    shipped = list_models()
+    styles = {path: styles_of(read_metadata(path)) for path in shipped.values()}
+    alone = {name: Model(path, name) for name, path in shipped.items() if not styles[path]}
+    among = {style.name: Model(path, style.name, style.name) for path in styles for style in styles[path]}
+    return sorted((among | alone).values(), key=lambda model: model.name)
+
+
 def _find(text: str) -> Model:
     if text.startswith(SCHEME):
         on_hub = hub_name(text)

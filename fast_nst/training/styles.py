@@ -22,7 +22,7 @@ from fast_nst.export import weights_file
 from fast_nst.losses.perceptual import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
-from fast_nst.shipped import start_networks
+from fast_nst.shipped import list_models
 from fast_nst.training.folder import averaged_network
 
 logger = logging.getLogger("fast_nst")
@@ -145,7 +145,7 @@ def start_network(
 
 def _weights_of(source: str) -> Path:
     """The file that --init-from names."""
-    shipped = start_networks()
+    shipped = list_models()
     if Path(source).exists():
         return weights_file(Path(source))
     if source in shipped:
