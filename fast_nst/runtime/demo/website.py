@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import subprocess
 import tarfile
@@ -22,6 +23,8 @@ from fast_nst.shipped import SAMPLE, list_models
 
 ONNXRUNTIME_WEB = "1.30.0"
 MOST_PIXELS = 3_000_000  # takes 0.9 GB; browsers on phones end a page that takes much more
+
+logger = logging.getLogger("fast_nst")
 
 _PAGE = Path(__file__).parent / "static"
 _BROWSER = Path(__file__).parent / "web"  # its api.js takes the place of the page's
@@ -114,6 +117,7 @@ def fetch_engine(folder: Path) -> Path:
         raise UserError(
             f"--static fetches {package} with npm, which is not installed; install it, or {advice}"
         )
+    logger.info("fetching %s with npm", package)
     command = [npm, "pack", "--silent", "--pack-destination", str(folder), package]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     packed = next(folder.glob("*.tgz"), None)

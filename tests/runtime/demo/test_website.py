@@ -73,16 +73,18 @@ def site(
 
 @contextmanager
 def host(folder: Path) -> Iterator[str]:
-    """A static host that knows nothing of headers: its address."""
+    """A static host that knows nothing of headers, with the folder below its top: the folder's address."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder.parent)
+    )
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}/{folder.name}/"
     finally:
         server.shutdown()
         thread.join()
