@@ -150,10 +150,15 @@ def _sheet(arguments: list[str]) -> int:
 
 
 def _demo(arguments: list[str]) -> int:
-    """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT]"""
+    """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT|--static DIR]"""
     from fast_nst.runtime.demo.options import DemoOptions
 
     _, options = _parse("demo", DemoOptions, arguments)
+    if options.static is not None:
+        from fast_nst.runtime.demo.website import write_website  # needs no extra
+
+        print(write_website(options.static, options))
+        return OK
     from fast_nst.runtime.demo.server import run_demo  # after --help, which needs no extra
 
     run_demo(options)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from demo_page import choose, download, picture, pixels_of
 from gate import Gate, wait_until
 from PIL import Image
 
-from fast_nst.data.builtin.noise import smooth
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime.color import blend, preserve_color
 from fast_nst.runtime.stylizer import Stylizer
@@ -27,10 +25,6 @@ pytestmark = pytest.mark.browser
 
 BITS = 8  # of a frame's number in the fake camera's picture, as black and white columns
 CAMERA = (160, 120)
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 COUNT_FRAMES_UNDERWAY = """() => {
     let underway = 0;
     window.mostUnderway = 0;
@@ -70,17 +64,6 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A function that starts the browser with more flags."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as driver:
-        yield lambda *flags: driver.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
-
-
-@pytest.fixture(scope="module")
 def browser(chromium: Any, camera_file: Path) -> Iterator[Any]:
     """A browser with a camera that shows numbered frames, and a person who allows it."""
     browser = chromium(
@@ -111,38 +94,11 @@ def page(browser: Any, address: str) -> Iterator[Any]:
         yield page
 
 
-def pixels_of(page: Any, *names: str) -> list[np.ndarray]:
-    """The pixels of canvases and video elements at one moment, uint8 [H, W, 3] each."""
-    found = page.evaluate(
-        """(names) => names.map((name) => {
-            const source = document.getElementById(name);
-            const width = source.videoWidth ?? source.width, height = source.videoHeight ?? source.height;
-            const pen = new OffscreenCanvas(width, height).getContext("2d");
-            pen.drawImage(source, 0, 0);
-            const bytes = Array.from(pen.getImageData(0, 0, width, height).data);
-            return [width, height, btoa(bytes.map((value) => String.fromCharCode(value)).join(""))];
-        })""",
-        names,
-    )
-    flat = [np.frombuffer(base64.b64decode(text), np.uint8) for _, _, text in found]
-    return [
-        values.reshape(h, w, 4)[..., :3].astype(int) for values, (w, h, _) in zip(flat, found, strict=True)
-    ]
-
-
 def number(pixels: np.ndarray) -> int:
     """The number that a frame of the fake camera shows."""
     columns = pixels.mean(axis=(0, 2)).reshape(BITS, -1)
     middle = columns[:, columns.shape[1] // 4 : -columns.shape[1] // 4].mean(axis=1)
     return sum(int(value > 127) << bit for bit, value in enumerate(middle))
-
-
-def picture(path: Path, height: int = 60, width: int = 90, **options: Any) -> Path:
-    rng = np.random.default_rng(1)
-    waves = np.stack([smooth(rng, height, width, 4) for _ in range(3)], axis=-1)
-    pixels = np.clip(128 + 50 * waves, 0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-    return path
 
 
 def video_file(path: Path, frames: int) -> Path:
@@ -164,19 +120,6 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
     with av.open(path) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def choose(page: Any, path: Path) -> None:
-    """Give the page a picture and wait until it is painted."""
-    page.set_input_files("#picture-file", path)
-    page.wait_for_selector("#frame:not(.unpainted)[aria-busy=false]")
-
-
-def download(page: Any, button: str) -> Path:
-    with page.expect_download() as happening:
-        page.click(button)
-    path = Path(happening.value.path())
-    return path.rename(path.with_name(happening.value.suggested_filename))
 
 
 # --- a person's path -----------------------------------------------------------------------------

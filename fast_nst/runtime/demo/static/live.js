@@ -1,10 +1,9 @@
-// Frames of a <video> through the server, one at a time: while one is painted, newer ones are let go.
+// Frames of a <video> through the network, one at a time: while one is painted, newer ones are let go.
 
-import { Problem } from "./api.js";
+import * as api from "./api.js";
 import { pause } from "./dom.js";
 
 const WINDOW = 2000; // milliseconds the frame rate is taken over
-const QUALITY = 0.9; // of the JPEG a frame is sent as
 
 /**
  * Paint the video's newest frame again and again until `stop()` is called.
@@ -20,10 +19,9 @@ const QUALITY = 0.9; // of the JPEG a frame is sent as
  */
 export function goLive(video, { settings, onFrame, onStats, onProblem }) {
   const capture = document.createElement("canvas");
+  const painter = api.live();
   const results = []; // [when, frames the source had shown by then]
   let running = true;
-  let socket = null;
-  let told = "";
   let presented = 0;
   let fresh = true;
   let wakeUp = () => {};
@@ -57,21 +55,11 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
   }
 
   async function paintOne() {
-    if (socket?.readyState !== WebSocket.OPEN) {
-      socket = await connect();
-      told = "";
-    }
-    const { style, keepColor } = settings();
-    const wish = JSON.stringify({ style, keep_color: keepColor });
-    if (wish !== told) socket.send(wish);
-    told = wish;
+    await painter.ready();
     draw();
     if (!results.length) onFrame(capture, null);
     const started = performance.now();
-    socket.send(await new Promise((resolve) => capture.toBlob(resolve, "image/jpeg", QUALITY)));
-    const reply = await answer(socket);
-    if (typeof reply === "string") throw new Problem(JSON.parse(reply).error);
-    const painted = await createImageBitmap(reply);
+    const painted = await painter.paint(capture, settings());
     if (!running) return painted.close();
     onFrame(capture, painted);
     count(performance.now() - started);
@@ -102,7 +90,7 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
         fresh = true; // try again, a paused video too
       }
     }
-    socket?.close();
+    painter.close();
   }
 
   let timer = null;
@@ -117,22 +105,4 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
       wake();
     },
   };
-}
-
-function connect() {
-  return new Promise((resolve, reject) => {
-    const address = new URL("api/live", location.href);
-    address.protocol = address.protocol.replace("http", "ws");
-    const socket = new WebSocket(address);
-    socket.binaryType = "blob";
-    socket.onopen = () => resolve(socket);
-    socket.onerror = () => reject(new Problem("The demo does not answer. Is fast-nst demo still running?"));
-  });
-}
-
-function answer(socket) {
-  return new Promise((resolve, reject) => {
-    socket.onmessage = (event) => resolve(event.data);
-    socket.onclose = () => reject(new Problem("The connection to the demo broke off; trying again."));
-  });
 }
