@@ -11,7 +11,7 @@ import fast_nst
 
 ROOT = Path(fast_nst.__file__).parent
 # Small modules at the root that every room may use; of the package's own `__init__`, its version.
-BASE = {"", "card", "contract", "errors", "files", "lists", "parity", "shipped", "stop"}
+BASE = {"", "card", "contract", "errors", "files", "hub", "lists", "parity", "shipped", "stop"}
 RUNTIME = {"machine", "pictures", "runtime"}
 TRAINING = {"config", "data", "export", "losses", "machine", "networks", "pictures"}
 ARROWS: dict[str, set[str]] = {
