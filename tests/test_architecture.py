@@ -31,6 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "runtime.video": RUNTIME,
     "runtime.batch": {*RUNTIME, "runtime.tiled", "runtime.video"},
     "runtime.demo": {*RUNTIME, "runtime.video"},
+    "runtime.live": {*RUNTIME, "runtime.video"},
     "runtime.serve": RUNTIME,
     "benchmark": {*TRAINING, "training", "runtime"},
     "twins": {"arguments", "data", "export", "runtime"},
