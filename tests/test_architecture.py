@@ -38,6 +38,8 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {*TRAINING, "training", "per_image", "benchmark", "runtime"},
     "arguments": set(),
     "terminal": set(),
+    "outcome": {"terminal"},
+    "live_command": {"runtime", "runtime.live", "terminal"},
     "stylize_command": {"pictures", "runtime.batch", "runtime.video", "terminal"},
 }
 
