@@ -99,7 +99,7 @@ def test_a_virtual_camera_shows_them(
     shown = tmp_path / "shown"
     command = [sys.executable, "-c", OWN_DEVICE.format(file=str(shown)), "live", "--virtual-camera", *named]
     with subprocess.Popen([*command, *options(tiny_model, clip)], stderr=subprocess.PIPE) as process:
-        wait_until(lambda: shown.exists() and shown.stat().st_size >= 3 * FRAME)
+        wait_until(lambda: process.poll() or (shown.exists() and shown.stat().st_size >= 3 * FRAME))
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
         assert process.stderr is not None
