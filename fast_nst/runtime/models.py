@@ -10,8 +10,8 @@ from typing import Any
 
 from fast_nst.contract import STYLES, StyleInfo, read_styles
 from fast_nst.errors import UserError
+from fast_nst.hub import SCHEME, fetch_model, hub_name
 from fast_nst.runtime.graph import read_metadata
-from fast_nst.runtime.hub import SCHEME, fetch_model, hub_name
 from fast_nst.runtime.styles import similar
 from fast_nst.shipped import list_models
 

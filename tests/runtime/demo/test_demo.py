@@ -38,6 +38,18 @@ COUNT_FRAMES_UNDERWAY = """() => {
     };
 }"""
 
+# A clock on which every frame takes `window.took` milliseconds, however fast the machine is.
+TIME_OF_OUR_OWN = """() => {
+    let clock = 0;
+    [window.took, window.sent] = [0, 0];
+    performance.now = () => clock;
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        if (typeof data !== "string") [clock, window.sent] = [clock + window.took, window.sent + 1];
+        send.call(this, data);
+    };
+}"""
+
 
 # --- a running demo, and a browser ---------------------------------------------------------------
 
@@ -313,6 +325,34 @@ def test_frames_are_dropped_and_never_queued_while_the_network_is_busy(
         late = [(a - b) % 2**BITS for a, b in zip(shown[1:], newest[:-1], strict=True)]
         assert max(late) < 2**BITS / 2
         assert page.evaluate("() => window.mostUnderway") == 1
+
+
+def test_the_live_size_follows_the_time_a_frame_takes(chromium: Any, address: str) -> None:
+    browser = chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with opened(browser, address) as page:
+
+        def wait_for_width(condition: str) -> None:
+            page.wait_for_function(f"() => document.getElementById('after').width {condition}")
+
+        page.evaluate(TIME_OF_OUR_OWN)
+        page.evaluate("() => (window.took = 5000)")
+        page.get_by_role("tab", name="Webcam").click()
+        page.get_by_role("button", name="Start the camera").click()
+        wait_for_width("=== 384")
+        wait_for_width("=== 256")
+        page.evaluate("() => (window.took = 0)")
+        wait_for_width("> 256")
+        page.get_by_role("button", name="Record").click()  # a recording has one size
+        page.get_by_role("button", name="Stop 0:00").wait_for()
+        page.evaluate("() => [window.took, window.sent] = [5000, 0]")
+        page.wait_for_function("() => window.sent > 20")
+        wait_for_width("> 256")
+        download(page, "#record")
+        wait_for_width("=== 256")
+        page.get_by_label("Live size").select_option("512")
+        wait_for_width("=== 512")
+        page.get_by_text("512 px", exact=False).first.wait_for()
+    browser.close()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ const page = {
     style: mixture(),
     keepColor: element("keep-color").checked,
     strength: Number(element("strength").value) / 100,
-    side: Number(element("side").value),
+    side: Number(element("side").value) || null,
   }),
   title: (style) =>
     style

@@ -196,3 +196,58 @@ def test_without_its_package_the_install_is_named(
     done = run(hub, tmp_path, *(part.format(model=tiny_model) for part in arguments), code=code)
     assert done.returncode == 2
     assert done.stderr == f"fast-nst: {arguments[0]} needs huggingface_hub: pip install 'fast-nst[hub]'\n"
+
+
+# --- a training that starts from one -------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pushed", ["a run", "a file of many styles"])
+def test_a_training_starts_from_a_repository(
+    pushed: str, hub: FakeHub, gallery_model: Path, quick: list[str], tmp_path: Path
+) -> None:
+    import torch
+
+    from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform, save_transform
+
+    if pushed == "a run":
+        network = TransformNetwork(TransformConfig(4, 1))
+        source = tmp_path / "weights.safetensors"
+        save_transform(network, source, {})
+        # Nothing is taken of the ONNX file beside it: one of a single style holds no weights to train on.
+        hub.commit("me/waves", {"model.safetensors": source.read_bytes(), "model.onnx": b""})
+    else:
+        source = gallery_model
+        hub.commit("me/waves", {"model.onnx": source.read_bytes()})
+        quick = [*quick, "--network.width", "8", "--network.kind", "fast"]
+    more = ("--steps", "1", "--optimizer.lr", "1e-9", "--output", tmp_path / "run")
+    done = run(hub, tmp_path, "train", *quick, "--init-from", "hf://me/waves", *more)
+    assert done.returncode == 0, done.stderr
+    begun, theirs = (
+        {key: value for key, value in load_transform(path)[0].state_dict().items() if value.ndim == 4}
+        for path in (tmp_path / "run" / "model.safetensors", source)
+    )
+    assert begun.keys() == theirs.keys()
+    assert all(torch.allclose(begun[key], theirs[key], atol=1e-5) for key in theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "environment", "said"),
+    [
+        ("hf://me/nothing", {}, "hf://me/nothing is not on the Hub, or your token"),
+        ("hf://me/empty", {}, "hf://me/empty holds no model.onnx"),
+        ("hf://me/empty", OFFLINE, "hf://me/empty is not in the cache"),
+        ("hf://me/empty:waves", {}, "takes the whole network: leave out :waves"),
+    ],
+)
+def test_a_repository_that_a_training_cannot_start_from_is_one_clear_line(
+    source: str, environment: dict[str, str], said: str, hub: FakeHub, quick: list[str], tmp_path: Path
+) -> None:
+    hub.commit("me/empty", {"README.md": b""})
+    run_folder = tmp_path / "run"
+    done = run(hub, tmp_path, "train", *quick, "--init-from", source, "--output", run_folder, **environment)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not run_folder.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from fast_nst.errors import UserError, one_line
 
 SCHEME = "hf://"
 FILE = "model.onnx"  # in a repository as in a run's folder
+WEIGHTS = "model.safetensors"  # beside it where a run was pushed
 _NAME = re.compile(rf"{SCHEME}([^/@:]+/[^/@:]+)(?:@([^:]+))?(?::(.+))?", re.DOTALL)
 
 
@@ -45,10 +46,24 @@ def fetch_model(name: HubName) -> Path:
         UserError: no such repository, revision or file, or it is not in the cache and the Hub out of reach.
         ModuleNotFoundError: huggingface_hub is not installed.
     """
-    from huggingface_hub import hf_hub_download
+    return _fetch(name, [FILE])
 
+
+def fetch_weights(name: HubName) -> Path:
+    """The weights of a repository as they were trained, else its ONNX file; as `fetch_model`."""
+    return _fetch(name, [WEIGHTS, FILE])
+
+
+def _fetch(name: HubName, files: list[str]) -> Path:
+    """The first of them that there is."""
+    from huggingface_hub import errors, hf_hub_download
+
+    *better, last = files
     with hub_errors(name):
-        return Path(hf_hub_download(name.repository, FILE, revision=name.revision))
+        for file in better:
+            with suppress(errors.EntryNotFoundError):
+                return Path(hf_hub_download(name.repository, file, revision=name.revision))
+        return Path(hf_hub_download(name.repository, last, revision=name.revision))
 
 
 @contextmanager
