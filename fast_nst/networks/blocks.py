@@ -10,21 +10,20 @@ MIXING_NOISE = 0.02  # standard deviation at the start, beside the identity
 
 
 class LowPass(nn.Module):
-    """Binomial blur of [N, C, H, W] before a stride of 2 (Zhang 2019, "Making convolutional networks
-    shift-invariant again"), [1, 3, 3, 1]: its even length centers the samples between pixels, where bilinear
-    upsampling takes them to be. Before upsampling it is [1, 2, 1].
+    """Binomial blur [1, 3, 3, 1] of [N, C, H, W] before a stride of 2 (Zhang 2019, "Making convolutional
+    networks shift-invariant again"). Its even length centers the samples between pixels, where bilinear
+    upsampling takes them to be.
     """
 
-    def __init__(self, channels: int, taps: tuple[int, ...] = (1, 3, 3, 1)) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        line = torch.tensor(taps, dtype=torch.float32) / sum(taps)
-        kernel = torch.outer(line, line).expand(channels, 1, *[len(taps)] * 2).clone()
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4).clone()
         self.register_buffer("kernel", kernel, persistent=False)
-        self.padding = ((len(taps) - 1) // 2, len(taps) // 2) * 2
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same shape; H and W are at least 3."""
-        padded = F.pad(x, self.padding, mode="reflect")
+        padded = F.pad(x, (1, 2, 1, 2), mode="reflect")
         return F.conv2d(padded, self.get_buffer("kernel").to(x.dtype), groups=x.shape[1])
 
 
@@ -149,28 +148,15 @@ class ResidualBlock(nn.Module):
 
 
 class UpsampleBlock(nn.Module):
-    """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016).
+    """Resize by 2, then a convolution: no checkerboard (Odena et al. 2016)."""
 
-    With ``low_pass`` the input is blurred first: what changes from one of its pixels to the next would fade
-    between them once resized, and a ReLU would make a pattern of the pixel grid of that.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        styles: int,
-        antialias: bool = False,
-        low_pass: bool = False,
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, styles: int, antialias: bool = False) -> None:
         super().__init__()
-        self.low_pass = LowPass(in_channels, (1, 2, 1)) if low_pass else nn.Identity()
         self.block = ConvBlock(in_channels, out_channels, 3, styles)
         self.mode = "bilinear" if antialias else "nearest"
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         """[N, C, H, W] to [N, C', 2H, 2W]."""
-        x = self.low_pass(x)
         return self.block(F.interpolate(x, scale_factor=2.0, mode=self.mode), style)
 
 

@@ -136,7 +136,7 @@ def _fast(
 ) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """The residual blocks at 1/8, beside a skip at 1/4; nothing but the head's shuffle at full resolution."""
     w = config.width
-    up = UpsampleBlock(w, w // 2, styles, antialias=True, low_pass=True)
+    up = UpsampleBlock(w, w // 2, styles, antialias=True)
     return Stem(w, styles), HalfResolutionBranch(w, config.blocks, styles, mixing), up, SubPixelHead(w // 2)
 
 
