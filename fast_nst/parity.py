@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 TOLERANCE = 1  # gray levels
-# [N, H, W]. None of one or two pixels: instance norms make a picture of rounding errors where all else is flat.
+# [N, H, W]. Not of one or two pixels: instance norms make a picture of rounding errors where all is flat.
 SHAPES = ((1, 2, 3), (1, 7, 5), (3, 64, 64), (2, 97, 130), (1, 333, 517))
 
 
