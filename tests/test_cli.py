@@ -202,6 +202,7 @@ def test_stylize_and_models_work_without_the_training_packages(
     lines = blocked("models").stdout.splitlines()
     assert [line.split()[:2] for line in lines if line[0] != " "] == [
         ["gallery", "fast,"],
+        ["great_wave", "fast,"],
         ["strokes", "fast,"],
     ]
     assert any(line.startswith("  starry_night ") and "van Gogh" in line for line in lines)
