@@ -121,7 +121,8 @@ def as_markdown(name: str, told: dict[str, Any]) -> str:
         " against the photographs'; below 1 is softer. The others: [docs/quality.md](../../docs/quality.md)."
     )
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    top = [f"# {name}", f"![every style on one photograph]({name}.jpg)", " ".join(about), table, notes]
+    what = "every style" if count > 1 else "the style"
+    top = [f"# {name}", f"![{what} on one photograph]({name}.jpg)", " ".join(about), table, notes]
     return "\n\n".join([*top, *strips]) + "\n"
 
 

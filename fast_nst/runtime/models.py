@@ -77,7 +77,10 @@ def _find(text: str) -> Model:
     if Path(text).is_dir():
         raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
     known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
-    near = similar(text, [*shipped, *(name for names in many.values() for name in names)])
+    names = dict.fromkeys([*shipped, *(name for names in many.values() for name in names)])
+    near = similar(text, [*names])
+    if re.split("[:,+]", text)[0] in names and re.search("[,+]", text):
+        near = f"; a mixture is --model FILE --style {text}"
     raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
 
 

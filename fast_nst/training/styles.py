@@ -156,8 +156,9 @@ def _weights_of(source: str) -> Path:
         return weights_file(Path(source))
     if source in shipped:
         return shipped[source]
-    names = ", ".join(shipped)
-    raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({names})")
+    raise UserError(
+        f"--init-from {source}: no such run or weights file, nor one that ships ({', '.join(shipped)})"
+    )
 
 
 @torch.no_grad()

@@ -123,10 +123,9 @@ def _find(models: list[str] | None) -> Iterator[tuple[Model, bool]]:
     if models is None:
         if not (shipped := list_models()):
             raise UserError("no styles ship with this install; name a model with --model")
-        styles = {name: styles_of(read_metadata(path)) for name, path in shipped.items()}
-        among = {style.name for name in styles for style in styles[name]}
-        # A style is taken from a file of many, which loads once and mixes.
-        yield from ((Model(path, name), True) for name, path in shipped.items() if name not in among)
+        # Files of one style first: a name that both have is theirs, as everywhere.
+        alone_first = sorted(shipped.items(), key=lambda item: bool(styles_of(read_metadata(item[1]))))
+        yield from ((Model(path, name), True) for name, path in alone_first)
         return
     for name in models:
         folder = Path(name)

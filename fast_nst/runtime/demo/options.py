@@ -33,8 +33,8 @@ class DemoOptions:
     open: bool = True
     """Open a browser tab when started on a terminal; --no-open does not."""
     max_pixels: int = 6_000_000
-    """Larger pictures are reduced to this many pixels. About 0.5 GB of memory per million at width 16.
-    With --static 3 million at most."""
+    """Larger pictures are reduced to this many pixels. About 0.2 GB of memory per million in the styles that
+    ship. With --static 3 million at most."""
     threads: int | None = None
     """CPU threads. Default: one per core."""
     providers: str | None = None

@@ -28,6 +28,7 @@ logger = logging.getLogger("fast_nst")
 
 _PAGE = Path(__file__).parent / "static"
 _BROWSER = Path(__file__).parent / "web"  # its api.js takes the place of the page's
+_KINDS = (".html", ".css", ".js", ".svg")
 _ENGINE = (
     *("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
     *("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm"),
@@ -46,9 +47,8 @@ def write_website(folder: Path, options: DemoOptions) -> Path:
         gallery = open_gallery(
             models, lambda path: Stylizer(path, threads=options.threads, providers=providers)
         )
-        files = {
-            path.name: path.read_bytes() for path in sorted(_PAGE.iterdir()) + sorted(_BROWSER.iterdir())
-        }
+        page = [path for place in (_PAGE, _BROWSER) for path in sorted(place.iterdir())]
+        files = {path.name: path.read_bytes() for path in page if path.suffix in _KINDS}
         files["sample.jpg"] = SAMPLE.read_bytes()
         files |= _styles(gallery, min(MOST_PIXELS, options.max_pixels))
         for name in _ENGINE:  # .mjs as .js: not every host knows it for the script that it is

@@ -206,6 +206,23 @@ def test_the_page_works_offline_after_the_first_time(
 
 
 @pytest.mark.browser
+def test_other_pages_below_it_stay_what_they_are(browser: Any, site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path / "page")
+    (tmp_path / "page" / "other").mkdir()
+    (tmp_path / "page" / "other" / "index.html").write_text("<title>other</title>")
+    with host(tmp_path / "page") as address, opened(browser, address) as page:
+        page.wait_for_function(LOADED)
+        page.goto(f"{address}other/")
+        assert page.title() == "other"
+        page.goto(f"{address}index.html")
+        page.wait_for_function(LOADED)
+
+
+def test_nothing_but_the_page_is_in_the_folder(site: Path) -> None:
+    kinds = {path.suffix for path in site.rglob("*") if path.is_file()}
+    assert kinds == {".html", ".css", ".js", ".svg", ".json", ".jpg", ".onnx", ".wasm"}
+
+
 def test_the_webcam_is_stylized_live(browser: Any, address: str, gallery_model: Path) -> None:
     with opened(browser, address) as page:
         page.get_by_role("tab", name="Webcam").click()

@@ -3,6 +3,7 @@
 
 const VERSION = "@VERSION@";
 const SMALL = ["@SMALL@"];
+const LARGE = ["networks/", "onnxruntime/"]; // kept when they are first used: 20 MB and more
 const OURS = `fast_nst ${self.registration.scope} `; // other pages of this host have caches too
 const CACHE = OURS + VERSION;
 const HEADERS = {
@@ -28,18 +29,24 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method === "GET" && request.url.startsWith(self.registration.scope)) {
-    event.respondWith(answer(event, request));
-  }
+  if (request.method === "GET" && isOurs(new URL(request.url))) event.respondWith(answer(event, request));
 });
+
+/** Other pages may lie below this one. */
+function isOurs({ origin, pathname }) {
+  const scope = new URL(self.registration.scope);
+  if (origin !== scope.origin || !pathname.startsWith(scope.pathname)) return false;
+  const name = pathname.slice(scope.pathname.length);
+  return ["", "index.html", ...SMALL].includes(name) || LARGE.some((folder) => name.startsWith(folder));
+}
 
 async function answer(event, request) {
   const cache = await caches.open(CACHE);
   const page = request.mode === "navigate";
-  let found = await cache.match(page ? "./" : request, { ignoreSearch: true });
+  const top = new URL(request.url).pathname.endsWith("/index.html") ? "./" : request;
+  let found = await cache.match(page ? top : request, { ignoreSearch: true });
   if (!found) {
     found = await fetch(request, page ? {} : { cache: "no-cache" });
-    // The network and onnxruntime, 20 MB, are kept when they are first used.
     if (found.status === 200) event.waitUntil(cache.put(request, found.clone()).catch(() => {}));
   }
   const headers = new Headers(found.headers);
