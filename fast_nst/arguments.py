@@ -97,7 +97,7 @@ def parse(
     parser.add_class_arguments(options)
     if any(field.name == "output" for field in fields(options)):
         arguments = [re.sub(r"^-o(?==|$)", "--output", argument) for argument in arguments]
-    normal = _config_first(_normalize(arguments, _flags(options)))
+    normal = _config_first(_normalize(arguments, _flags(options), _names_or_flags(options)))
     try:
         namespace = parser.parse_args(normal)
         values = parser.instantiate(namespace)
@@ -124,7 +124,12 @@ def _flags(options: type, prefix: str = "--") -> set[str]:
     return found
 
 
-def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
+def _names_or_flags(options: type) -> set[str]:
+    """The options that are yes, no or a name: without one behind them they are yes."""
+    return {"--" + name for name, kind in get_type_hints(options).items() if kind == bool | str}
+
+
+def _normalize(arguments: list[str], flags: set[str], names_or_flags: set[str]) -> list[str]:
     """Dashes in option names to underscores; `--flag` to `--flag=true`, `--no-flag` to `--flag=false`."""
     normal: list[str] = []
     for index, argument in enumerate(arguments):
@@ -137,7 +142,8 @@ def _normalize(arguments: list[str], flags: set[str]) -> list[str]:
             normal.append(f"--{name[5:]}=false")
             continue
         following = arguments[index + 1 : index + 2]
-        if name in flags and not equals and following not in (["true"], ["false"]):
+        named = name in names_or_flags and following and not following[0].startswith("-")
+        if name in flags | names_or_flags and not (equals or named or following in (["true"], ["false"])):
             equals, value = "=", "true"
         normal.append(name + equals + value)
     return normal

@@ -10,27 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fast_nst import __version__
-from fast_nst.errors import Interrupted, UserError, one_line, printable
-from fast_nst.terminal import INTERRUPTED, OK, SKIPPED, USER_ERROR, drop_output, fail, prepare_output
-
-EXTRAS = {
-    "train": {
-        *("torch", "torchvision", "accelerate", "datasets", "tensorboard", "onnxscript"),
-        *("safetensors", "skimage", "scipy"),
-    },
-    "demo": {"anyio", "fastapi", "starlette", "uvicorn", "websockets"},
-    "hub": {"huggingface_hub"},
-    "ray": {"ray", "fsspec", "pyarrow", "pandas"},
-    "serve": {"fastapi", "starlette", "pydantic", "uvicorn", "h11", "python_multipart", "prometheus_client"},
-}
+from fast_nst.errors import UserError
+from fast_nst.outcome import exit_code
+from fast_nst.terminal import OK, SKIPPED, USER_ERROR, fail, prepare_output
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code.
-
-    0 done, 1 done but something was skipped or damaged, 2 the user has to change something,
-    130/143/129 stopped by SIGINT/SIGTERM/SIGHUP with what was done saved.
-    """
+    """Run one command; returns the exit code, as `exit_code` says."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_output()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
@@ -38,38 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it finds wrong, it raises as well
     warnings.filterwarnings("ignore", module="PIL")  # each bad picture is reported by us
     verb, rest, function = _choose(arguments)
-    try:
-        if function is None:
-            return _usage(verb)
-        code = function(rest)
-        sys.stdout.flush()
-        return code
-    except Interrupted as stop:
-        return fail(one_line(stop), stop.exit_code)
-    except UserError as error:
-        return fail(one_line(error), USER_ERROR)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        extras = [extra for extra, packages in EXTRAS.items() if package in packages]
-        if not extras:
-            raise
-        extra = verb if verb in extras else extras[0]
-        return fail(f"{verb} needs {error.name}: pip install 'fast-nst[{extra}]'", USER_ERROR)
-    except BrokenPipeError:  # the reader of our output left, as `head` does
-        drop_output()
-        return OK
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        return fail(
-            "out of memory: lower --data.batch, or the sizes of crops, pictures and style", USER_ERROR
-        )
-    except OSError as error:
-        drop_output()  # it may be what failed
-        where = f"{error.filename}: " if error.filename else ""
-        return fail(f"{where}{error.strerror or error}", USER_ERROR)
-    except KeyboardInterrupt:
-        return fail("interrupted", INTERRUPTED)
+    return exit_code(verb, lambda: _usage(verb) if function is None else function(rest))
 
 
 def _choose(
@@ -96,16 +51,6 @@ def _usage(verb: str) -> int:
         print(text, file=sys.stderr)
         return USER_ERROR
     return fail(f"there is no command {verb!r}: try fast-nst --help", USER_ERROR)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """numpy's, torch's on a GPU and torch's on a CPU are of three kinds."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in text
-    )
 
 
 def _parse(verb: str, options: type, arguments: list[str], positional: str = "") -> tuple[Any, Any]:
@@ -150,13 +95,29 @@ def _sheet(arguments: list[str]) -> int:
 
 
 def _demo(arguments: list[str]) -> int:
-    """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT]"""
+    """a local web page for pictures, webcam and video: [--model NAME|FILE,...] [--port PORT|--static DIR]"""
     from fast_nst.runtime.demo.options import DemoOptions
 
     _, options = _parse("demo", DemoOptions, arguments)
+    if options.static is not None:
+        from fast_nst.runtime.demo.website import write_website  # needs no extra
+
+        print(write_website(options.static, options))
+        return OK
     from fast_nst.runtime.demo.server import run_demo  # after --help, which needs no extra
 
     run_demo(options)
+    return OK
+
+
+def _live(arguments: list[str]) -> int:
+    """a camera in a style, as a camera for other programs: --model NAME|FILE --virtual-camera [NAME]"""
+    from fast_nst.runtime.live.options import LiveOptions
+
+    _, options = _parse("live", LiveOptions, arguments)
+    from fast_nst.live_command import live
+
+    live(options)
     return OK
 
 
@@ -302,23 +263,12 @@ def _show_benchmark(report: Any, options: Any) -> int:
 def _models(arguments: list[str]) -> int:
     """list the styles that ship, or show what model files say of themselves: [MODEL...]"""
     from fast_nst.arguments import ModelsOptions
-    from fast_nst.contract import STYLES
-    from fast_nst.runtime.listing import describe_model, shipped_lines, style_lines
+    from fast_nst.runtime.listing import model_lines, shipped_lines
     from fast_nst.runtime.models import find_model
 
     names, _ = _parse("models", ModelsOptions, arguments, "models?")
-    if not names:
-        print(*map(printable, shipped_lines()), sep="\n")
-        return OK
-    for name in names:
-        described = describe_model(find_model(name))
-        print(f"{printable(str(described['path']))}\t{described['size_bytes'] / 1e6:.1f} MB")
-        for key, value in described["metadata"].items():
-            if key == STYLES:
-                styles = described["styles"]
-                print(f"  {len(styles)} styles:", *map(printable, style_lines(styles)), sep="\n  ")
-            else:
-                print(printable(f"  {key}: {value}"))
+    for lines in (model_lines(find_model(name)) for name in names) if names else [shipped_lines()]:
+        print(*lines, sep="\n")
     return OK
 
 
@@ -327,6 +277,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "stylize": _stylize,
     "sheet": _sheet,
     "demo": _demo,
+    "live": _live,
     "serve": _serve,
     "optimize": _optimize,
     "export": _export,

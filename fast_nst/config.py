@@ -83,8 +83,8 @@ class TrainConfig:
     """Go on from the run folder's checkpoint; start anew where there is none yet."""
     init_from: str | None = None
     """Start from a trained network instead of random weights, with its architecture: a run, a weights or
-    ONNX file, or the name of a network of many styles that ships (see `fast-nst models`). A style it knows
-    starts from its own norms, any other from those of the style that comes nearest."""
+    ONNX file, hf://OWNER/NAME, or the name of a network of many styles that ships (see `fast-nst models`). A
+    style it knows starts from its own norms, any other from those of the style that comes nearest."""
     train: Literal["all", "norms"] = "all"
     """What is learned: all weights; or, with --init-from, only each style's own scale and shift at every
     norm, some thousand numbers."""

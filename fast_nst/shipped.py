@@ -18,9 +18,3 @@ def list_models() -> dict[str, Path]:
     """The shipped networks, name -> ONNX file, sorted by name."""
     paths = (checkpoints_dir() / "styles").glob("*.onnx")
     return {path.stem: path for path in sorted(paths, key=lambda path: path.stem)}
-
-
-def start_networks() -> dict[str, Path]:
-    """Shipped networks to start a training from: weights of many styles, and the ONNX files."""
-    weights = (path for path in checkpoints_dir().glob("*.safetensors") if path.stem != "vgg16")
-    return list_models() | {path.stem: path for path in sorted(weights)}

@@ -99,3 +99,33 @@ def waiting() -> Iterator[None]:
         request._waits = False
         if request.signal is not None and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def tidying() -> Iterator[None]:
+    """What is undone on the way out of the block is undone on SIGTERM and SIGHUP too, as it is on Ctrl-C.
+
+    For work of which nothing is worth saving; a `StopRequest` inside goes before it. Raises `Interrupted`.
+    """
+    came: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        for ours in former:  # `timeout` signals a process and then its group: no disturbing the tidying
+            signal.signal(ours, signal.SIG_IGN)
+        raise KeyboardInterrupt  # which nobody takes for a failure of what runs
+
+    former: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in filter(None, (signal.SIGTERM, getattr(signal, "SIGHUP", None))):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
+                former[number] = signal.signal(number, leave)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not came:
+            raise
+        raise Interrupted(came[0], "interrupted") from None
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The card of a network of many styles: what it makes of photographs in each style, and what was measured.
+"""The card of a network of one style or many: what it makes of photographs, and what was measured.
 
     python scripts/gallery_cards.py checkpoints/styles/NAME.onnx --styles DIR --heldout DIR [--flow DIR]
 
@@ -108,8 +108,10 @@ def as_markdown(name: str, told: dict[str, Any]) -> str:
         rows.append([f"[{style}](#{style})", *map(str, cells)])
         origin = ". ".join(text for text in (found["attribution"], f"License: {found['license']}") if text)
         strips.append(f"## {style}\n\n{origin}.\n\n![the style, photographs, paintings]({name}/{style}.jpg)")
+    count = len(told["styles"])
     about = [
-        f"{len(told['styles'])} styles in one network: {told['network']}, {told['size_bytes'] / 1e6:.1f} MB.",
+        f"{f'{count} styles in one network' if count > 1 else 'A network of one style'}: {told['network']},"
+        f" {told['size_bytes'] / 1e6:.1f} MB.",
         f"Trained {told['training']}.",
         f"A picture of 512x512 takes {told['speed']['ms at 512x512']} ms ({told['speed']['machine']}).",
     ]
@@ -119,7 +121,8 @@ def as_markdown(name: str, told: dict[str, Any]) -> str:
         " against the photographs'; below 1 is softer. The others: [docs/quality.md](../../docs/quality.md)."
     )
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    top = [f"# {name}", f"![every style on one photograph]({name}.jpg)", " ".join(about), table, notes]
+    what = "every style" if count > 1 else "the style"
+    top = [f"# {name}", f"![{what} on one photograph]({name}.jpg)", " ".join(about), table, notes]
     return "\n\n".join([*top, *strips]) + "\n"
 
 
@@ -133,7 +136,7 @@ def describe_training(about: dict[str, str]) -> str:
 def main() -> None:
     """Measure every style, then write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path, help="ONNX file of many styles, or a run")
+    parser.add_argument("model", type=Path, help="ONNX file, or a run")
     parser.add_argument("--styles", type=Path, required=True, help="folder of the style pictures")
     parser.add_argument("--heldout", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--flow", type=Path, help="optical-flow sequences for e_stab")
@@ -169,7 +172,7 @@ def main() -> None:
     told["speed"] = speed(f"{file}:{styles[0].name}")
     told["size_bytes"] = file.stat().st_size
     card.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    encode_picture(options.output / f"{name}.jpg", tiles(cells, COLUMNS), quality=85)
+    encode_picture(options.output / f"{name}.jpg", tiles(cells, min(COLUMNS, len(cells))), quality=85)
     (options.output / f"{name}.md").write_text(as_markdown(name, told), encoding="utf-8")
 
 

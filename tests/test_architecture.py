@@ -11,7 +11,7 @@ import fast_nst
 
 ROOT = Path(fast_nst.__file__).parent
 # Small modules at the root that every room may use; of the package's own `__init__`, its version.
-BASE = {"", "card", "contract", "errors", "files", "lists", "parity", "shipped", "stop"}
+BASE = {"", "card", "contract", "errors", "files", "hub", "lists", "parity", "shipped", "stop"}
 RUNTIME = {"machine", "pictures", "runtime"}
 TRAINING = {"config", "data", "export", "losses", "machine", "networks", "pictures"}
 ARROWS: dict[str, set[str]] = {
@@ -31,12 +31,15 @@ ARROWS: dict[str, set[str]] = {
     "runtime.video": RUNTIME,
     "runtime.batch": {*RUNTIME, "runtime.tiled", "runtime.video"},
     "runtime.demo": {*RUNTIME, "runtime.video"},
+    "runtime.live": {*RUNTIME, "runtime.video"},
     "runtime.serve": RUNTIME,
     "benchmark": {*TRAINING, "training", "runtime"},
     "twins": {"arguments", "data", "export", "runtime"},
     "evaluation": {*TRAINING, "training", "per_image", "benchmark", "runtime"},
     "arguments": set(),
     "terminal": set(),
+    "outcome": {"terminal"},
+    "live_command": {"runtime", "runtime.live", "terminal"},
     "stylize_command": {"pictures", "runtime.batch", "runtime.video", "terminal"},
 }
 

@@ -80,6 +80,14 @@ def test_what_one_pixel_becomes_keeps_no_network_from_its_file(tmp_path: Path) -
     assert Stylizer(path)(pixel).shape == pixel.shape
 
 
+def test_what_two_pixels_become_keeps_no_network_from_its_file_either(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    network = TransformNetwork(TransformConfig(16))
+    assert export_onnx(network, tmp_path / "style.onnx", {}).worst <= 1
+    pixels = np.uint8([[[[0, 40, 20], [30, 5, 50]]]])
+    assert Stylizer(tmp_path / "style.onnx")(pixels).shape == pixels.shape
+
+
 def test_full_hd_agrees_in_a_batch_of_three(network: TransformNetwork, exported: Path) -> None:
     assert measure_parity(PixelGraph(network), exported, [(3, 1080, 1920)]).worst <= 1
 

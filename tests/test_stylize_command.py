@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import select
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gate import wait_until
+from gate import Gate, wait_until
 from generated_clips import corners, make_clip
 from PIL import Image
 
@@ -117,6 +118,30 @@ def test_no_name_of_our_own_is_said(tiny_model: Path) -> None:
     assert done.stderr.decode() == "stdin.tif: only the first of its 2 pages is taken\n"
 
 
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_signal_leaves_no_temporary_folder(tiny_model: Path, tmp_path: Path, reading: bool) -> None:
+    """SIGTERM did, while the picture came in and while it was painted."""
+    place, buffer = tmp_path / "temporary", io.BytesIO()
+    place.mkdir()
+    Image.new("RGB", (4, 3)).save(buffer, "png")
+    gate = Gate(tmp_path / "gate")
+    command = gate.command("stylize", "-", "--output", "-", "--model", tiny_model)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    environment = {**os.environ, "TMPDIR": str(place)}
+    with gate.shut(), subprocess.Popen(command, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write(buffer.getvalue())
+        process.stdin.flush()
+        if not reading:
+            process.stdin.close()
+            wait_until(gate.reached)
+        wait_until(lambda: any(place.iterdir()))
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+        assert process.stderr.read() == b"fast-nst: interrupted\n"
+    assert not list(place.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -154,7 +179,7 @@ def test_raw_frames_become_those_of_the_clip(tmp_path: Path, options: list[str])
     if "--smooth" in options:
         pytest.importorskip("cv2", reason="the extra smooth is not installed")
     clip = make_clip(tmp_path / "in.mkv", 9, (HEIGHT, WIDTH), codec="ffv1", format="bgr0")
-    shared = ["--model", "starry_night-tiny", *options]
+    shared = ["--model", "strokes", *options]
     assert stylize(clip, *shared, "--format", "png", "--output", tmp_path / "frames").returncode == 0
     expected = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "frames").iterdir())]
     given = b"".join(corners(HEIGHT, WIDTH, index).tobytes() for index in range(9))

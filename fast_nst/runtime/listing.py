@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fast_nst.contract import StyleInfo
+from fast_nst.contract import STYLES, StyleInfo
+from fast_nst.errors import printable
 from fast_nst.runtime.graph import read_metadata
 from fast_nst.runtime.models import Model, styles_of
 from fast_nst.runtime.stylizer import Stylizer
@@ -22,6 +23,19 @@ def describe_model(model: Model) -> dict[str, Any]:
     return {"path": model.path, "size_bytes": size, "styles": found.styles, "metadata": found.metadata}
 
 
+def model_lines(model: Model) -> list[str]:
+    """The same in lines for a terminal."""
+    described = describe_model(model)
+    lines = [f"{printable(str(described['path']))}\t{described['size_bytes'] / 1e6:.1f} MB"]
+    for key, value in described["metadata"].items():
+        if key == STYLES:
+            styles = described["styles"]
+            lines += [f"  {len(styles)} styles:", *(f"  {printable(line)}" for line in style_lines(styles))]
+        else:
+            lines.append(printable(f"  {key}: {value}"))
+    return lines
+
+
 def shipped_lines() -> list[str]:
     """A line for each shipped model: name, network, size, and what it was painted after; below one of many
     styles a line for each."""
@@ -36,7 +50,7 @@ def shipped_lines() -> list[str]:
     lines = []
     for *cells, below in rows:
         lines += ["  ".join(map(str.ljust, cells, widths)).rstrip(), *below]
-    return lines
+    return list(map(printable, lines))
 
 
 def style_lines(styles: Sequence[StyleInfo]) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from fast_nst.contract import STYLES, StyleInfo, read_styles
 from fast_nst.errors import UserError
+from fast_nst.hub import SCHEME, fetch_model, hub_name
 from fast_nst.runtime.graph import read_metadata
-from fast_nst.runtime.hub import SCHEME, fetch_model, hub_name
 from fast_nst.runtime.styles import similar
 from fast_nst.shipped import list_models
 
@@ -48,6 +48,15 @@ def find_model(name_or_path: str | Path, style: Any = None) -> Model:
     return replace(found, name=f"{found.name}:{style}", style=style)
 
 
+def shipped_styles() -> list[Model]:
+    """Every style that ships, once: from a file of its own where there is one, else from one of many."""
+    shipped = list_models()
+    styles = {path: styles_of(read_metadata(path)) for path in shipped.values()}
+    alone = {name: Model(path, name) for name, path in shipped.items() if not styles[path]}
+    among = {style.name: Model(path, style.name, style.name) for path in styles for style in styles[path]}
+    return sorted((among | alone).values(), key=lambda model: model.name)
+
+
 def _find(text: str) -> Model:
     if text.startswith(SCHEME):
         on_hub = hub_name(text)
@@ -68,7 +77,10 @@ def _find(text: str) -> Model:
     if Path(text).is_dir():
         raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
     known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
-    near = similar(text, [*shipped, *(name for names in many.values() for name in names)])
+    names = dict.fromkeys([*shipped, *(name for names in many.values() for name in names)])
+    near = similar(text, [*names])
+    if re.split("[:,+]", text)[0] in names and re.search("[,+]", text):
+        near = f"; a mixture is --model FILE --style {text}"
     raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
 
 

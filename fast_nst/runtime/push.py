@@ -12,8 +12,8 @@ import yaml
 
 from fast_nst.card import card
 from fast_nst.errors import UserError, printable
+from fast_nst.hub import FILE, SCHEME, HubName, hub_errors, hub_name
 from fast_nst.pictures import decode_picture, picture_bytes, resize_longer_side
-from fast_nst.runtime.hub import FILE, SCHEME, HubName, hub_errors, hub_name
 from fast_nst.runtime.models import find_model
 from fast_nst.runtime.stylizer import Stylizer
 from fast_nst.shipped import SAMPLE

@@ -14,9 +14,8 @@ from fast_nst.files import check_writable, real_path
 from fast_nst.lists import comma_separated
 from fast_nst.pictures import decode_picture, encode_picture, resize_longer_side, writable_format
 from fast_nst.pictures.tiles import labelled, tiles
-from fast_nst.runtime.models import Model, find_model
+from fast_nst.runtime.models import Model, find_model, shipped_styles
 from fast_nst.runtime.stylizer import Stylizer
-from fast_nst.shipped import list_models
 
 
 @dataclass
@@ -58,7 +57,8 @@ def write_sheet(picture: Path, options: SheetOptions) -> Path:
     """
     if real_path(picture) == real_path(options.output):
         raise UserError(f"--output {options.output} would overwrite the picture; name another file")
-    models = [find_model(name) for name in comma_separated(options.model) or list_models()]
+    named = comma_separated(options.model)
+    models = [find_model(name) for name in named] if named else shipped_styles()
     if not models:
         raise UserError("no models ship with this install: name one with --model")
     pixels = decode_picture(picture).pixels

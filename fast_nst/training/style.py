@@ -66,9 +66,10 @@ def train(config: TrainConfig) -> Path:
     styles = find_styles(config)
     style_pictures = [load_image(style.file, config.loss.style_size) for style in styles]
     content = open_content(config.content, config.data, config.seed)
-    loss_config, loss_network = resolve_loss(config.loss)
     checkpoint = latest_checkpoint(config.run_folder) if config.resume else None
-    config, former, former_about = start_network(replace(config, loss=loss_config), checkpoint)
+    config, former, former_about = start_network(config, checkpoint)
+    loss_config, loss_network = resolve_loss(config.loss)  # last, as it may be a long download
+    config = replace(config, loss=loss_config)
     device = accelerator.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     if accelerator.is_main_process:

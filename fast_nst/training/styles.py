@@ -19,10 +19,11 @@ from fast_nst.config import TrainConfig
 from fast_nst.contract import StyleInfo, read_styles
 from fast_nst.errors import UserError, one_line
 from fast_nst.export import weights_file
+from fast_nst.hub import SCHEME, fetch_weights, hub_name
 from fast_nst.losses.perceptual import PerceptualLoss
 from fast_nst.networks.transform import TransformConfig, TransformNetwork, load_transform
 from fast_nst.pictures import find_pictures
-from fast_nst.shipped import start_networks
+from fast_nst.shipped import list_models
 from fast_nst.training.folder import averaged_network
 
 logger = logging.getLogger("fast_nst")
@@ -145,13 +146,19 @@ def start_network(
 
 def _weights_of(source: str) -> Path:
     """The file that --init-from names."""
-    shipped = start_networks()
+    if source.startswith(SCHEME):
+        name = hub_name(source)
+        if name.style is not None:
+            raise UserError(f"--init-from {source} takes the whole network: leave out :{name.style}")
+        return fetch_weights(name)
+    shipped = list_models()
     if Path(source).exists():
         return weights_file(Path(source))
     if source in shipped:
         return shipped[source]
-    names = ", ".join(shipped)
-    raise UserError(f"--init-from {source}: no such run or weights file, nor one that ships ({names})")
+    raise UserError(
+        f"--init-from {source}: no such run or weights file, nor one that ships ({', '.join(shipped)})"
+    )
 
 
 @torch.no_grad()

@@ -395,7 +395,7 @@ def test_runtime_works_where_the_extras_are_not_installed(tiny_model: Path, tmp_
     """Pictures are stylized with none of the packages of the extras (training, servers, Ray)."""
     code = (
         "import sys\n"
-        "from fast_nst.cli import EXTRAS, main\n"
+        "from fast_nst.cli import main\nfrom fast_nst.outcome import EXTRAS\n"
         "for name in set().union(*EXTRAS.values(), {'cv2', 'pyvips'}):\n"
         "    sys.modules[name] = None\n"
         "import fast_nst, numpy as np\n"

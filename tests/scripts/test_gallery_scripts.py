@@ -104,7 +104,7 @@ def test_a_card_tells_of_every_style(
     ):
         assert words in text
     assert "| [red](#red) | 1.25 | 0.2 | 25% |" in text
-    assert np.asarray(Image.open(tmp_path / "both-fast.jpg")).shape == (300, 1800, 3)
+    assert np.asarray(Image.open(tmp_path / "both-fast.jpg")).shape == (300, 600, 3)
     strips = [np.asarray(Image.open(tmp_path / "both-fast" / f"{name}.jpg")) for name in ("red", "sea")]
     assert not np.array_equal(*strips)
     assert all(f"both-fast/{name}.jpg" in text for name in ("red", "sea"))

@@ -68,18 +68,18 @@ def tensors(values: Any) -> dict[str, tuple[int, list[int]]]:
 def test_a_repository_holds_the_file_and_its_config(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", "great_wave-tiny", "--triton", str(tmp_path / "models")]) == 0
-    folder = tmp_path / "models" / "great_wave-tiny"
+    assert main(["export", "strokes", "--triton", str(tmp_path / "models")]) == 0
+    folder = tmp_path / "models" / "strokes"
     assert capsys.readouterr().out.strip() == str(folder)
     config = parse((folder / "config.pbtxt").read_text())
-    assert (config.name, config.backend) == ("great_wave-tiny", "onnxruntime")
+    assert (config.name, config.backend) == ("strokes", "onnxruntime")
     assert config.max_batch_size > 1
     assert config.HasField("dynamic_batching")
     assert tensors(config.input) == {"image": (DATA_TYPES["TYPE_UINT8"], [-1, -1, 3])}
     assert tensors(config.output) == {"stylized": (DATA_TYPES["TYPE_UINT8"], [-1, -1, 3])}
     assert config.parameters["enable_mem_pattern"].string_value == "0"
     image = np.full((9, 11, 3), 90, np.uint8)
-    assert np.array_equal(Stylizer(folder / "1" / "model.onnx")(image), Stylizer("great_wave-tiny")(image))
+    assert np.array_equal(Stylizer(folder / "1" / "model.onnx")(image), Stylizer("strokes")(image))
 
 
 def test_a_file_of_many_styles_takes_weights_for_each_picture(gallery_model: Path, tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def test_a_file_of_many_styles_takes_weights_for_each_picture(gallery_model: Pat
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_other_forms_say_what_they_take(tmp_path: Path) -> None:
-    options = ExportOptions(triton=tmp_path, form="float", precision="fp16")
-    folder, _ = export_file("great_wave-tiny", options)
+def test_other_forms_say_what_they_take(gallery_model: Path, tmp_path: Path) -> None:
+    name = f"{gallery_model}:waves"
+    folder, _ = export_file(name, ExportOptions(triton=tmp_path, form="float", precision="fp16"))
     config = parse((folder / "config.pbtxt").read_text())
     assert tensors(config.input) == {"image": (DATA_TYPES["TYPE_FP16"], [3, -1, -1])}
     assert tensors(config.output) == {"stylized": (DATA_TYPES["TYPE_FP16"], [3, -1, -1])}
-    folder, _ = export_file("great_wave-tiny", ExportOptions(triton=tmp_path, size="64x48"))
+    folder, _ = export_file(name, ExportOptions(triton=tmp_path, size="64x48"))
     config = parse((folder / "config.pbtxt").read_text())
     assert config.max_batch_size == 0  # dims are those of the whole tensor then
     assert not config.HasField("dynamic_batching")

@@ -18,6 +18,7 @@ from fast_nst.runtime.batch.jobs import is_video_format
 from fast_nst.runtime.batch.options import Report, Result, StylizeOptions
 from fast_nst.runtime.batch.stylize import stylize_files
 from fast_nst.runtime.video.media import kind_of
+from fast_nst.stop import tidying
 
 PIPE = "-"
 """Stdin among the inputs, stdout as the output."""
@@ -33,8 +34,8 @@ def stylize_piped(
     """Stylize files of which one comes from `stdin`, where `-` is among the inputs, and into `stdout`, where
     `-` is the output: then one file in `options.format`, by default that of the input or the nearest to it.
 
-    Raises UserError as stylize_files does, and for several inputs into stdout; BrokenPipeError when nobody
-    reads that any more.
+    Raises UserError as stylize_files does, and for several inputs into stdout; Interrupted on SIGTERM and
+    SIGHUP; BrokenPipeError when nobody reads stdout any more.
     """
     if options.engine == "ray":
         raise UserError(f"{PIPE} is for --engine local")
@@ -75,7 +76,7 @@ def _folder() -> Iterator[Path]:
         return True
 
     logger = logging.getLogger("fast_nst")
-    with tempfile.TemporaryDirectory(prefix="fast-nst-") as name:
+    with tidying(), tempfile.TemporaryDirectory(prefix="fast-nst-") as name:
         logger.addFilter(cut)
         try:
             yield Path(name)

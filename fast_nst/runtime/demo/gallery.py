@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from fast_nst.errors import UserError, one_line
 from fast_nst.pictures import decode_picture, picture_bytes, resize_longer_side
-from fast_nst.runtime.models import Model, find_model, short_name, unique_names
+from fast_nst.runtime.graph import read_metadata
+from fast_nst.runtime.models import Model, find_model, short_name, styles_of, unique_names
 from fast_nst.runtime.styles import Style as Wanted
 from fast_nst.runtime.styles import style_rows
 from fast_nst.runtime.stylizer import Stylizer
@@ -120,11 +121,11 @@ def _styles_of(
 def _find(models: list[str] | None) -> Iterator[tuple[Model, bool]]:
     """Models, and whether each was named by itself."""
     if models is None:
-        if not list_models():
+        if not (shipped := list_models()):
             raise UserError("no styles ship with this install; name a model with --model")
-        shipped = list_models().values()  # the fast ones first: the webcam wants them
-        fast_first = sorted(shipped, key=lambda path: "-fast" not in path.stem)
-        yield from ((Model(path, short_name(path)), True) for path in fast_first)
+        # Files of one style first: a name that both have is theirs, as everywhere.
+        alone_first = sorted(shipped.items(), key=lambda item: bool(styles_of(read_metadata(item[1]))))
+        yield from ((Model(path, name), True) for name, path in alone_first)
         return
     for name in models:
         folder = Path(name)

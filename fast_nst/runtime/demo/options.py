@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from fast_nst.errors import UserError
 from fast_nst.lists import comma_separated
@@ -24,10 +25,16 @@ class DemoOptions:
     """Port to listen on; 0 takes any free one. The address is printed."""
     allow_host: str | None = None
     """Names under which a proxy in front of it shows the page, with commas between."""
+    static: Path | None = None
+    """Write the page into this folder instead, for any static host: the browser runs the network itself.
+    Without --model it offers the shipped file of many styles."""
+    runtime: Path | None = None
+    """For --static: an unpacked onnxruntime-web. Default: npm fetches it."""
     open: bool = True
     """Open a browser tab when started on a terminal; --no-open does not."""
     max_pixels: int = 6_000_000
-    """Larger pictures are reduced to this many pixels. About 0.5 GB of memory per million at width 16."""
+    """Larger pictures are reduced to this many pixels. About 0.2 GB of memory per million in the styles that
+    ship. With --static 3 million at most."""
     threads: int | None = None
     """CPU threads. Default: one per core."""
     providers: str | None = None
@@ -41,6 +48,8 @@ class DemoOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+        if self.runtime is not None and self.static is None:
+            raise UserError("--runtime goes with --static alone")
         for name in self.allowed:
             if not _HOST_NAME.fullmatch(name):
                 raise UserError(f"--allow-host takes a name such as demo.example.org, not {name!r}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from demo_page import choose, download, picture, pixels_of
 from gate import Gate, wait_until
 from PIL import Image
 
-from fast_nst.data.builtin.noise import smooth
 from fast_nst.pictures import decode_picture
 from fast_nst.runtime.color import blend, preserve_color
 from fast_nst.runtime.stylizer import Stylizer
@@ -27,10 +25,6 @@ pytestmark = pytest.mark.browser
 
 BITS = 8  # of a frame's number in the fake camera's picture, as black and white columns
 CAMERA = (160, 120)
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 COUNT_FRAMES_UNDERWAY = """() => {
     let underway = 0;
     window.mostUnderway = 0;
@@ -40,6 +34,18 @@ COUNT_FRAMES_UNDERWAY = """() => {
             window.mostUnderway = Math.max(window.mostUnderway, ++underway);
             this.addEventListener("message", () => underway--, { once: true });
         }
+        send.call(this, data);
+    };
+}"""
+
+# A clock on which every frame takes `window.took` milliseconds, however fast the machine is.
+TIME_OF_OUR_OWN = """() => {
+    let clock = 0;
+    [window.took, window.sent] = [0, 0];
+    performance.now = () => clock;
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        if (typeof data !== "string") [clock, window.sent] = [clock + window.took, window.sent + 1];
         send.call(this, data);
     };
 }"""
@@ -67,17 +73,6 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             gray = np.full(width * height // 2, 128, np.uint8)
             file.write(b"FRAME\n" + np.tile(row, height).tobytes() + gray.tobytes())
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A function that starts the browser with more flags."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("there is no chromium")
-    with playwright.sync_playwright() as driver:
-        yield lambda *flags: driver.chromium.launch(executable_path=program, args=[*FLAGS, *flags])
 
 
 @pytest.fixture(scope="module")
@@ -111,38 +106,11 @@ def page(browser: Any, address: str) -> Iterator[Any]:
         yield page
 
 
-def pixels_of(page: Any, *names: str) -> list[np.ndarray]:
-    """The pixels of canvases and video elements at one moment, uint8 [H, W, 3] each."""
-    found = page.evaluate(
-        """(names) => names.map((name) => {
-            const source = document.getElementById(name);
-            const width = source.videoWidth ?? source.width, height = source.videoHeight ?? source.height;
-            const pen = new OffscreenCanvas(width, height).getContext("2d");
-            pen.drawImage(source, 0, 0);
-            const bytes = Array.from(pen.getImageData(0, 0, width, height).data);
-            return [width, height, btoa(bytes.map((value) => String.fromCharCode(value)).join(""))];
-        })""",
-        names,
-    )
-    flat = [np.frombuffer(base64.b64decode(text), np.uint8) for _, _, text in found]
-    return [
-        values.reshape(h, w, 4)[..., :3].astype(int) for values, (w, h, _) in zip(flat, found, strict=True)
-    ]
-
-
 def number(pixels: np.ndarray) -> int:
     """The number that a frame of the fake camera shows."""
     columns = pixels.mean(axis=(0, 2)).reshape(BITS, -1)
     middle = columns[:, columns.shape[1] // 4 : -columns.shape[1] // 4].mean(axis=1)
     return sum(int(value > 127) << bit for bit, value in enumerate(middle))
-
-
-def picture(path: Path, height: int = 60, width: int = 90, **options: Any) -> Path:
-    rng = np.random.default_rng(1)
-    waves = np.stack([smooth(rng, height, width, 4) for _ in range(3)], axis=-1)
-    pixels = np.clip(128 + 50 * waves, 0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-    return path
 
 
 def video_file(path: Path, frames: int) -> Path:
@@ -164,19 +132,6 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
     with av.open(path) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def choose(page: Any, path: Path) -> None:
-    """Give the page a picture and wait until it is painted."""
-    page.set_input_files("#picture-file", path)
-    page.wait_for_selector("#frame:not(.unpainted)[aria-busy=false]")
-
-
-def download(page: Any, button: str) -> Path:
-    with page.expect_download() as happening:
-        page.click(button)
-    path = Path(happening.value.path())
-    return path.rename(path.with_name(happening.value.suggested_filename))
 
 
 # --- a person's path -----------------------------------------------------------------------------
@@ -370,6 +325,34 @@ def test_frames_are_dropped_and_never_queued_while_the_network_is_busy(
         late = [(a - b) % 2**BITS for a, b in zip(shown[1:], newest[:-1], strict=True)]
         assert max(late) < 2**BITS / 2
         assert page.evaluate("() => window.mostUnderway") == 1
+
+
+def test_the_live_size_follows_the_time_a_frame_takes(chromium: Any, address: str) -> None:
+    browser = chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with opened(browser, address) as page:
+
+        def wait_for_width(condition: str) -> None:
+            page.wait_for_function(f"() => document.getElementById('after').width {condition}")
+
+        page.evaluate(TIME_OF_OUR_OWN)
+        page.evaluate("() => (window.took = 5000)")
+        page.get_by_role("tab", name="Webcam").click()
+        page.get_by_role("button", name="Start the camera").click()
+        wait_for_width("=== 384")
+        wait_for_width("=== 256")
+        page.evaluate("() => (window.took = 0)")
+        wait_for_width("> 256")
+        page.get_by_role("button", name="Record").click()  # a recording has one size
+        page.get_by_role("button", name="Stop 0:00").wait_for()
+        page.evaluate("() => [window.took, window.sent] = [5000, 0]")
+        page.wait_for_function("() => window.sent > 20")
+        wait_for_width("> 256")
+        download(page, "#record")
+        wait_for_width("=== 256")
+        page.get_by_label("Live size").select_option("512")
+        wait_for_width("=== 512")
+        page.get_by_text("512 px", exact=False).first.wait_for()
+    browser.close()
 
 
 @pytest.mark.parametrize(

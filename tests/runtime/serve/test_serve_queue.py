@@ -86,7 +86,7 @@ def test_only_the_last_model_keeps_memory_for_large_pictures(
     for name in ("one", "two"):
         (tmp_path / f"{name}.onnx").write_bytes(data)
     server = start("--model", f"{tmp_path}/one.onnx,{tmp_path}/two.onnx")
-    large, small = encoded(noise(520, 520), "JPEG"), encoded(noise(30, 30))
+    large, small = encoded(noise(1040, 1040), "JPEG"), encoded(noise(30, 30))
     for _ in range(2):  # the memory of a size is kept from its second picture on
         assert server.stylize(large, model="one").status_code == 200
     kept = server.metric("process_resident_memory_bytes")

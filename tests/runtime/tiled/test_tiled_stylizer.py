@@ -207,8 +207,8 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def test_tiles_are_used_by_themselves_where_memory_is_short(shipped: Stylizer) -> None:
     gigabyte = 2**30
     assert not AnySizeStylizer(shipped, "auto", gigabyte).in_tiles(512, 512)
-    assert AnySizeStylizer(shipped, "auto", gigabyte).in_tiles(2048, 2048)
-    assert not AnySizeStylizer(shipped, "auto", 8 * gigabyte).in_tiles(2048, 2048)
+    assert AnySizeStylizer(shipped, "auto", gigabyte).in_tiles(3000, 3000)
+    assert not AnySizeStylizer(shipped, "auto", 8 * gigabyte).in_tiles(3000, 3000)
     assert not AnySizeStylizer(shipped).in_tiles(64, 64)
 
 

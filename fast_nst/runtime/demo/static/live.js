@@ -1,36 +1,38 @@
-// Frames of a <video> through the server, one at a time: while one is painted, newer ones are let go.
+// Frames of a <video> through the network, one at a time: while one is painted, newer ones are let go.
 
-import { Problem } from "./api.js";
+import * as api from "./api.js";
+import { Budget } from "./budget.js";
 import { pause } from "./dom.js";
 
 const WINDOW = 2000; // milliseconds the frame rate is taken over
-const QUALITY = 0.9; // of the JPEG a frame is sent as
+const USUAL_RATE = 30; // of a source whose rate the browser does not tell
 
 /**
  * Paint the video's newest frame again and again until `stop()` is called.
  *
  * @param {HTMLVideoElement} video
  * @param {object} options
- * @param {() => {style: string, keepColor: boolean, side: number, mirror: boolean}} options.settings
+ * @param {() => {style: string, keepColor: boolean, side: number | null, mirror: boolean, hold: boolean}}
+ *   options.settings without a `side` it is what keeps up with the source; `hold` leaves that as it is
  * @param {(original: HTMLCanvasElement, painted: ImageBitmap | null) => void} options.onFrame called with null
  *   while the first frame is on its way
- * @param {(stats: {fps: number, source: number, latency: number}) => void} options.onStats
+ * @param {(stats: {fps: number, source: number, latency: number, side: number}) => void} options.onStats
  * @param {(message: string | undefined) => void} options.onProblem called without a message once it is over
  * @returns {{stop: () => void, wake: () => void}} `wake` paints a paused video's frame once more.
  */
 export function goLive(video, { settings, onFrame, onStats, onProblem }) {
   const capture = document.createElement("canvas");
-  const results = []; // [when, frames the source had shown by then]
+  const painter = api.live();
+  const budget = new Budget();
+  const results = []; // [when, frames the source had shown by then, when it showed the last of them]
   let running = true;
-  let socket = null;
-  let told = "";
-  let presented = 0;
+  let presented = [0, 0];
   let fresh = true;
   let wakeUp = () => {};
 
-  function watch(_, metadata) {
+  function watch(now, metadata) {
     if (!running) return;
-    presented = metadata.presentedFrames;
+    presented = [metadata.presentedFrames, now];
     wake();
     video.requestVideoFrameCallback(watch);
   }
@@ -48,7 +50,7 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
   function draw() {
     const { side, mirror } = settings();
     const { videoWidth, videoHeight } = video;
-    const scale = Math.min(1, side / Math.max(videoWidth, videoHeight));
+    const scale = Math.min(1, (side ?? budget.side) / Math.max(videoWidth, videoHeight));
     const [width, height] = [videoWidth, videoHeight].map((length) => Math.max(1, Math.round(length * scale)));
     if (capture.width !== width || capture.height !== height) Object.assign(capture, { width, height });
     const pen = capture.getContext("2d");
@@ -57,21 +59,11 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
   }
 
   async function paintOne() {
-    if (socket?.readyState !== WebSocket.OPEN) {
-      socket = await connect();
-      told = "";
-    }
-    const { style, keepColor } = settings();
-    const wish = JSON.stringify({ style, keep_color: keepColor });
-    if (wish !== told) socket.send(wish);
-    told = wish;
+    await painter.ready();
     draw();
     if (!results.length) onFrame(capture, null);
     const started = performance.now();
-    socket.send(await new Promise((resolve) => capture.toBlob(resolve, "image/jpeg", QUALITY)));
-    const reply = await answer(socket);
-    if (typeof reply === "string") throw new Problem(JSON.parse(reply).error);
-    const painted = await createImageBitmap(reply);
+    const painted = await painter.paint(capture, settings());
     if (!running) return painted.close();
     onFrame(capture, painted);
     count(performance.now() - started);
@@ -79,11 +71,16 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
 
   function count(latency) {
     const now = performance.now();
-    results.push([now, presented]);
+    results.push([now, ...presented]);
     while (results.length > 2 && now - results[0][0] > WINDOW) results.shift();
-    const [since, had] = results[0];
-    const seconds = (now - since) / 1000 || Infinity;
-    onStats({ fps: (results.length - 1) / seconds, source: (presented - had) / seconds, latency });
+    const [since, had, shown] = results[0];
+    const rate = (frames, milliseconds) => (milliseconds ? (frames / milliseconds) * 1000 : 0);
+    const source = rate(presented[0] - had, presented[1] - shown);
+    const side = Math.max(capture.width, capture.height);
+    onStats({ fps: rate(results.length - 1, now - since), source, latency, side });
+    const { side: fixed, hold } = settings();
+    if (fixed || hold || video.paused) return;
+    budget.note((latency / 1000) * (source || USUAL_RATE), Math.max(video.videoWidth, video.videoHeight));
   }
 
   async function loop() {
@@ -102,7 +99,7 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
         fresh = true; // try again, a paused video too
       }
     }
-    socket?.close();
+    painter.close();
   }
 
   let timer = null;
@@ -117,22 +114,4 @@ export function goLive(video, { settings, onFrame, onStats, onProblem }) {
       wake();
     },
   };
-}
-
-function connect() {
-  return new Promise((resolve, reject) => {
-    const address = new URL("api/live", location.href);
-    address.protocol = address.protocol.replace("http", "ws");
-    const socket = new WebSocket(address);
-    socket.binaryType = "blob";
-    socket.onopen = () => resolve(socket);
-    socket.onerror = () => reject(new Problem("The demo does not answer. Is fast-nst demo still running?"));
-  });
-}
-
-function answer(socket) {
-  return new Promise((resolve, reject) => {
-    socket.onmessage = (event) => resolve(event.data);
-    socket.onclose = () => reject(new Problem("The connection to the demo broke off; trying again."));
-  });
 }

@@ -18,9 +18,13 @@ const page = {
     style: mixture(),
     keepColor: element("keep-color").checked,
     strength: Number(element("strength").value) / 100,
-    side: Number(element("side").value),
+    side: Number(element("side").value) || null,
   }),
-  title: (style) => style.replaceAll("_", " ").replaceAll(/:([\d.]+)/g, (_, share) => ` ${Math.round(share * 100)} %`),
+  title: (style) =>
+    style
+      .replaceAll("_", " ")
+      .replaceAll(",", ", ")
+      .replaceAll(/:([\d.]+)/g, (_, share) => ` ${Math.round(share * 100)} %`),
   arrange,
 };
 
@@ -167,6 +171,18 @@ function wireTheme() {
   });
 }
 
+/** What the network runs on, where it is the browser that runs it. */
+async function sayEngine(engine) {
+  const line = element("engine");
+  line.textContent = "Loading the network…";
+  try {
+    line.textContent = await engine;
+  } catch (problem) {
+    line.textContent = "";
+    stage.complain(problem.message);
+  }
+}
+
 async function start() {
   wireTheme();
   try {
@@ -176,7 +192,10 @@ async function start() {
   }
   listStyles(page.info.styles);
   modes = { picture: pictureMode(page), webcam: webcamMode(page), video: videoMode(page) };
-  document.querySelector(".here").hidden = !page.info.only_here;
+  element("kinds").textContent = page.info.kinds;
+  element("here").textContent = page.info.here;
+  element("render").hidden = !page.info.max_clip_bytes;
+  if (page.info.engine) sayEngine(page.info.engine);
   wireTabs();
   wireSettings();
   wireFiles();

@@ -36,7 +36,7 @@ export function pictureMode(page) {
     const reduced = original.size !== original.original;
     const [size, was] = [original.size, original.original].map((text) => text.replace("x", " × "));
     stage.tell(
-      reduced ? `${size} pixels, reduced from ${was} (start with a higher --max-pixels for more)` : `${size} pixels`,
+      reduced ? `${size} pixels, reduced from ${was} (${page.info.more})` : `${size} pixels`,
     );
     page.arrange();
   }
@@ -53,8 +53,7 @@ export function pictureMode(page) {
         const { style, keepColor } = page.settings();
         if (page.mode() === "picture") stage.setBusy(`Painting in ${page.title(style)}…`);
         const source = original;
-        const blob = await api.paint(file, { style, keepColor });
-        const bitmap = await createImageBitmap(blob);
+        const bitmap = await api.paint(file, { style, keepColor });
         if (page.mode() === "picture" && source === original) stage.show(source.bitmap, bitmap);
         else bitmap.close();
       } while (done !== wanted && page.mode() === "picture");
@@ -71,7 +70,7 @@ export function pictureMode(page) {
     button.disabled = true;
     try {
       const { style, keepColor, strength } = page.settings();
-      save(await api.paint(file, { style, keepColor, strength, format }), resultName(file.name, style, format));
+      save(await api.paintFile(file, { style, keepColor, strength, format }), resultName(file.name, style, format));
     } catch (problem) {
       stage.complain(problem.message);
     } finally {

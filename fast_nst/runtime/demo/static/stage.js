@@ -58,12 +58,12 @@ export function setBusy(text) {
   frame.setAttribute("aria-busy", String(Boolean(text)));
 }
 
-/** The rate of results, that of the source where the browser tells, and how old a result is; none hides them. */
+/** The rate of results, that of the source where the browser tells, how old a result is, its size; none hides them. */
 export function setStats(stats) {
   element("stats").hidden = !stats;
   if (!stats) return;
   const source = stats.source ? ` of ${Math.round(stats.source)}` : "";
-  element("stats").textContent = `${stats.fps.toFixed(1)}${source} fps · ${Math.round(stats.latency)} ms`;
+  element("stats").textContent = `${stats.fps.toFixed(1)}${source} fps · ${Math.round(stats.latency)} ms · ${stats.side} px`;
 }
 
 export function tell(text) {

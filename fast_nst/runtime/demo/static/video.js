@@ -1,4 +1,4 @@
-// Video files: played in the style as fast as the machine can, and rendered whole by the server.
+// Video files: played in the style as fast as the machine can, and rendered whole where a server does it.
 
 import { asTime, element, onClick, resultName, save } from "./dom.js";
 import { goLive } from "./live.js";
@@ -51,7 +51,8 @@ export function videoMode(page) {
   player.addEventListener("error", mine(() => {
     playable = false;
     live?.stop();
-    stage.complain(`This browser cannot play ${file.name}. It can still be rendered whole.`);
+    const still = page.info.max_clip_bytes ? " It can still be rendered whole." : "";
+    stage.complain(`This browser cannot play ${file.name}.${still}`);
     page.arrange();
   }));
   player.addEventListener("seeked", mine(() => live?.wake()));

@@ -41,7 +41,7 @@ export function webcamMode(page) {
     await player.play().catch(() => {}); // stopped meanwhile
     if (stream !== opened) return;
     live ??= goLive(player, {
-      settings: () => ({ ...page.settings(), mirror: element("mirror").checked }),
+      settings: () => ({ ...page.settings(), mirror: element("mirror").checked, hold: Boolean(recording) }),
       onFrame: stage.show,
       onStats: (stats) => stage.setStats(stats),
       onProblem: stage.complain,
