@@ -77,9 +77,9 @@ def _find(text: str) -> Model:
     if Path(text).is_dir():
         raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
     known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
-    names = dict.fromkeys([*shipped, *(name for names in many.values() for name in names)])
-    near = similar(text, [*names])
-    if re.split("[:,+]", text)[0] in names and re.search("[,+]", text):
+    every = [*dict.fromkeys([*shipped, *(name for names in many.values() for name in names)])]
+    near = similar(text, every)
+    if re.split("[:,+]", text)[0] in every and re.search("[,+]", text):
         near = f"; a mixture is --model FILE --style {text}"
     raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
 
