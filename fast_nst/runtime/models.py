@@ -78,9 +78,8 @@ def _find(text: str) -> Model:
         raise UserError(f"model {text} is a folder without a model.onnx; give an ONNX file")
     known = f"shipped models: {', '.join(shipped)}" if shipped else "no models ship with this install"
     every = [*dict.fromkeys([*shipped, *(name for names in many.values() for name in names)])]
-    near = similar(text, every)
-    if re.split("[:,+]", text)[0] in every and re.search("[,+]", text):
-        near = f"; a mixture is --model FILE --style {text}"
+    mixture = re.split("[:,+]", text)[0] in every and re.search("[,+]", text)
+    near = f"; a mixture is --model FILE --style {text}" if mixture else similar(text, every)
     raise UserError(f"no model file, shipped model or style of one is called {text!r}{near}; {known}")
 
 

@@ -93,6 +93,7 @@ def _about_the_rest(worker: str, files: dict[str, bytes]) -> str:
     large = ("networks/", "onnxruntime/")
     small = [name for name in files if not name.startswith(large) and name not in ("index.html", "sw.js")]
     filled = worker.replace('"@VERSION@"', json.dumps(digest.hexdigest()[:16]))
+    filled = filled.replace('["@LARGE@"]', json.dumps(large))
     return filled.replace('["@SMALL@"]', json.dumps(["./", *small]))
 
 

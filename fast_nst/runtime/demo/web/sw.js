@@ -1,9 +1,10 @@
 // Keeps the page's files, so that it works offline, and serves them with the headers that threads need.
-// `fast-nst demo --static` writes what stands in capitals: a hash of all files, and the names of the small ones.
+// `fast-nst demo --static` writes what stands in capitals: a hash of all files, the names of the small
+// ones, and the folders of the large ones, which are kept when they are first used.
 
 const VERSION = "@VERSION@";
 const SMALL = ["@SMALL@"];
-const LARGE = ["networks/", "onnxruntime/"]; // kept when they are first used: 20 MB and more
+const LARGE = ["@LARGE@"];
 const OURS = `fast_nst ${self.registration.scope} `; // other pages of this host have caches too
 const CACHE = OURS + VERSION;
 const HEADERS = {
@@ -43,8 +44,8 @@ function isOurs({ origin, pathname }) {
 async function answer(event, request) {
   const cache = await caches.open(CACHE);
   const page = request.mode === "navigate";
-  const top = new URL(request.url).pathname.endsWith("/index.html") ? "./" : request;
-  let found = await cache.match(page ? top : request, { ignoreSearch: true });
+  const top = new URL(request.url).pathname.endsWith("/index.html"); // kept under the folder's own name
+  let found = await cache.match(top ? "./" : request, { ignoreSearch: true });
   if (!found) {
     found = await fetch(request, page ? {} : { cache: "no-cache" });
     if (found.status === 200) event.waitUntil(cache.put(request, found.clone()).catch(() => {}));
